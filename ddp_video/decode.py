@@ -44,12 +44,11 @@ def decode(prediction: FramePrediction) -> DensePose:
     part = np.zeros(grid.frame_size, np.uint8)
     uv = np.zeros((2, *grid.frame_size), np.float32)
     if len(prediction.iuv):
+        sites = Sites.of(prediction.iuv, grid)
         pixels = np.flatnonzero(dense).astype(np.int32)
-        corners = _corners(pixels, instance.ravel()[pixels] - 1, prediction.iuv, grid)
-        chart = _charts(corners, prediction.iuv.logits)
+        chart, coordinates = _read(sites, pixels, instance[dense] - 1, grid)
         part[dense] = chart
-        for plane, values in zip(uv, _coordinates(corners, chart, prediction.iuv.logits), strict=True):
-            plane[dense] = values
+        uv[0][dense], uv[1][dense] = coordinates
     return DensePose(torch.from_numpy(part), torch.from_numpy(uv), torch.from_numpy(instance))
 
 
@@ -116,74 +115,75 @@ def _claim_pixels(instances: Instances, grid: Grid) -> tuple[np.ndarray, np.ndar
     return instance, dense
 
 
-class Corners(NamedTuple):
-    """The four sites around each of N pixels.
+class Sites(NamedTuple):
+    """The active sites as lookup tables over the cells of the grid; `C` of them, row by row.
 
-    sites: [N, 4] int32 rows of `SparseIUV`, its length where there is none. weights: [N, 4] float32, summing to 1, or
-    all 0 where there is no site. agreed: [N] uint8, the chart that all of them name, UNDECIDED where they differ or
-    there is none.
+    Each cell stands for itself and its neighbours to the right, below, and below right: the corners around the pixels
+    whose `low` cell it is. The last row of `chart_logits` and `coordinates` is the site that is not there.
     """
 
-    sites: torch.Tensor
-    weights: torch.Tensor
-    agreed: np.ndarray
+    columns: int  # one more than the grid has, so that `low` + 1 exists at the last one
+    site: np.ndarray  # [C, 4] int32, rows of the two tables below
+    owner: np.ndarray  # [C, 4] int32, row of `Instances`, -1 where there is no site
+    chart: np.ndarray  # [C] uint8, what all sites there name, or UNDECIDED
+    undivided: np.ndarray  # [C] bool, four sites of one person
+    chart_logits: torch.Tensor  # [M + 1, classes] float32
+    coordinates: torch.Tensor  # [(M + 1) * 25, 2] float32, u and v of class c of site m at m * 25 + c
+
+    @classmethod
+    def of(cls, iuv: SparseIUV, grid: Grid) -> Sites:
+        rows, columns = grid.size[0] + 1, grid.size[1] + 1
+        cell = (iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()).numpy()
+
+        def corners(values, fill, dtype) -> np.ndarray:
+            out = np.full(rows * columns, fill, dtype)
+            out[cell] = values
+            return np.stack([np.roll(out, -step) for step in (0, 1, columns, columns + 1)], axis=1)
+
+        chart_logits = iuv.logits[:, FIRST_CLASS:NUM_CLASSES].float()
+        chart = corners(chart_logits.argmax(1).numpy() + FIRST_CLASS, UNDECIDED, np.uint8)
+        first = chart.min(1, keepdims=True)
+        agreed = ((chart == first) | (chart == UNDECIDED)).all(1)
+        owner = corners(iuv.owner.numpy(), -1, np.int32)
+        coordinates = F.pad(iuv.logits[:, NUM_CLASSES:].float().unflatten(1, (2, NUM_CLASSES)), (0, 0, 0, 0, 0, 1))
+        coordinates[:, :, 0] = 0  # the background has none
+        return cls(
+            columns,
+            corners(np.arange(len(iuv)), len(iuv), np.int32),
+            owner,
+            np.where(agreed, first[:, 0], UNDECIDED),
+            (owner[:, 0] >= 0) & (owner == owner[:, :1]).all(1),
+            F.pad(chart_logits, (0, 0, 0, 1)),
+            coordinates.transpose(1, 2).flatten(0, 1),
+        )
 
 
-def _corners(pixels: np.ndarray, rows: np.ndarray, iuv: SparseIUV, grid: Grid) -> Corners:
-    """pixels: [N] int32 flat positions in the frame. rows: [N] the people that they belong to."""
+def _read(sites: Sites, pixels: np.ndarray, rows: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Chart [N] uint8 (0 where no site is near) and u, v [2, N] float32 of some pixels.
+
+    pixels: [N] int32 flat positions in the frame. rows: [N] int32 the people that they belong to.
+    """
     vertical, horizontal = _axes(grid)
-    padded = grid.size[0] + 1, grid.size[1] + 1  # one row and column without sites for `low` + 1 at the last cell
-    cell = (iuv.sites[:, 1].long() * padded[1] + iuv.sites[:, 2].long()).numpy()
-
-    def around(values, fill, dtype) -> np.ndarray:
-        """[cells, 4] the value of each cell, and of those to its right, below, and below right."""
-        out = np.full(padded[0] * padded[1], fill, dtype)
-        out[cell] = values
-        return np.stack([np.roll(out, -step) for step in (0, 1, padded[1], padded[1] + 1)], axis=1)
-
-    sites = around(np.arange(len(iuv)), len(iuv), np.int32)
-    owners = around(iuv.owner.numpy(), -1, np.int32)
-    charts = around(iuv.logits[:, FIRST_CLASS:NUM_CLASSES].argmax(1).numpy() + FIRST_CLASS, UNDECIDED, np.uint8)
-    lowest = charts.min(1)
-    agreed = np.where(((charts == lowest[:, None]) | (charts == UNDECIDED)).all(1), lowest, UNDECIDED)
-    one_owner = (owners[:, 0] >= 0) & (owners == owners[:, :1]).all(1)
-
     y, x = np.divmod(pixels, np.int32(grid.frame_size[1]))
-    base = vertical.low[y] * np.int32(padded[1]) + horizontal.low[x]
-    high_y, high_x = vertical.high[y], horizontal.high[x]
+    cell = vertical.low.take(y) * np.int32(sites.columns) + horizontal.low.take(x)
+    high_y, high_x = vertical.high.take(y), horizontal.high.take(x)
     both = high_y * high_x
-    weights = np.empty((len(pixels), 4), np.float32)
-    weights[:, 0] = 1 - high_y - high_x + both
-    weights[:, 1] = high_x - both
-    weights[:, 2] = high_y - both
-    weights[:, 3] = both
+    weights = np.stack([1 - high_y - high_x + both, high_x - both, high_y - both, both], axis=1)
 
-    border = np.flatnonzero(~one_owner[base])
-    owned_by = owners[base[border]]
-    trust = np.where(owned_by == rows[border, None], np.float32(1), np.float32(FOREIGN_WEIGHT)) * (owned_by >= 0)
+    border = np.flatnonzero(~sites.undivided.take(cell))
+    owner = sites.owner.take(cell[border], axis=0)
+    trust = np.where(owner == rows[border, None], np.float32(1), np.float32(FOREIGN_WEIGHT)) * (owner >= 0)
     trusted = weights[border] * trust
     weights[border] = trusted / np.maximum(trusted.sum(1, keepdims=True), np.finfo(np.float32).tiny)
-    return Corners(torch.from_numpy(sites.take(base, axis=0)), torch.from_numpy(weights), agreed[base])
 
-
-def _charts(corners: Corners, logits: torch.Tensor) -> np.ndarray:
-    """[N] uint8 chart of each pixel; 0 where there is no site around it."""
-    chart = corners.agreed.copy()
+    weights = torch.from_numpy(weights)
+    site = torch.from_numpy(sites.site.take(cell, axis=0))
+    chart = sites.chart.take(cell)
     mixed = np.flatnonzero(chart == UNDECIDED)
     if len(mixed):
-        rows = torch.from_numpy(mixed)
-        table = F.pad(logits[:, FIRST_CLASS:NUM_CLASSES].float(), (0, 0, 0, 1))  # last row: no site
-        weights = corners.weights[rows]
-        blended = F.embedding_bag(corners.sites[rows], table, per_sample_weights=weights, mode="sum")
-        chart[mixed] = ((blended.argmax(1) + FIRST_CLASS) * weights.any(1)).numpy()
-    return chart
-
-
-def _coordinates(corners: Corners, chart: np.ndarray, logits: torch.Tensor) -> np.ndarray:
-    """[2, N] float32 u and v of each pixel's chart, 0 where it has none."""
-    coordinates = logits[:, NUM_CLASSES:].float().unflatten(1, (2, NUM_CLASSES)).transpose(1, 2)
-    table = F.pad(coordinates, (0, 0, 0, 0, 0, 1))
-    table[:, 0] = 0  # the background has no coordinates
-    rows = corners.sites * NUM_CLASSES + torch.from_numpy(chart.astype(np.int32))[:, None]
-    uv = F.embedding_bag(rows, table.flatten(0, 1), per_sample_weights=corners.weights, mode="sum")
-    return uv.T.clamp(0, 1).contiguous().numpy()
+        at = torch.from_numpy(mixed)
+        logits = F.embedding_bag(site[at], sites.chart_logits, per_sample_weights=weights[at], mode="sum")
+        chart[mixed] = ((logits.argmax(1) + FIRST_CLASS) * weights[at].any(1)).numpy()
+    entry = site * NUM_CLASSES + torch.from_numpy(chart.astype(np.int32))[:, None]
+    uv = F.embedding_bag(entry, sites.coordinates, per_sample_weights=weights, mode="sum")
+    return chart, uv.clamp_(0, 1).T.numpy()

@@ -85,12 +85,11 @@ class FPN(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, 3, H, W], sides multiples of 32 -> p2 ... p6, [B, C, H/4, W/4] ... [B, C, H/64, W/64]."""
         maps = self.bottom_up(images)
-        pyramid: list[Tensor] = []
-        for level in (5, 4, 3, 2):
-            inner = self.get_submodule(f"fpn_lateral{level}")(maps[level - 2])
-            if level < 5:
-                inner = inner + F.interpolate(above, scale_factor=2, mode="nearest")
-            above = inner
-            pyramid.insert(0, self.get_submodule(f"fpn_output{level}")(inner))
+        inner = self.fpn_lateral5(maps[3])
+        pyramid = [self.fpn_output5(inner)]
+        for level in (4, 3, 2):
+            lateral, output = self.get_submodule(f"fpn_lateral{level}"), self.get_submodule(f"fpn_output{level}")
+            inner = lateral(maps[level - 2]) + F.interpolate(inner, scale_factor=2, mode="nearest")
+            pyramid.insert(0, output(inner))
         pyramid.append(pyramid[-1][:, :, ::2, ::2])
         return pyramid

@@ -6,6 +6,7 @@ refuses everything else; torch's files are read with `weights_only=True`.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -48,6 +49,8 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> DensePoseRCNN:
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     model.load_state_dict(tensors, assign=True)
+    with path.open("rb") as file:
+        model.source = {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     return model.requires_grad_(False).eval().to(device)
 
 

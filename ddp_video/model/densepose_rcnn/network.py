@@ -78,7 +78,7 @@ class ROIHeads(nn.Module):
         moved = apply_deltas(deltas, rois[:, 1:], BOX_WEIGHTS)
         counts = [len(of_image) for of_image in proposals]
         people = [
-            _people(clip(boxes, size), probability, score_threshold)
+            _people(boxes, probability, size, score_threshold)
             for boxes, probability in zip(moved.split(counts), scores.split(counts), strict=True)
         ]
         return [boxes for boxes, _ in people], [probability for _, probability in people]
@@ -93,9 +93,9 @@ class ROIHeads(nn.Module):
         return charts.split([len(of_image) for of_image in boxes])
 
 
-def _people(boxes: Tensor, scores: Tensor, score_threshold: float) -> tuple[Tensor, Tensor]:
+def _people(boxes: Tensor, scores: Tensor, size: tuple[int, int], score_threshold: float) -> tuple[Tensor, Tensor]:
     keep = (scores > score_threshold) & boxes.isfinite().all(dim=1)
-    boxes, scores = boxes[keep], scores[keep]
+    boxes, scores = clip(boxes[keep], size), scores[keep]
     keep = nms(boxes, scores, NMS_IOU)[:MAX_PEOPLE]
     keep = keep[nonempty(boxes[keep])]
     return boxes[keep], scores[keep]
@@ -107,11 +107,12 @@ class DensePoseRCNN(nn.Module):
     def __init__(self, config: RCNNConfig):
         super().__init__()
         self.config = config
+        self.source: dict[str, str] = {}  # file name and hash of the checkpoint
         self.backbone = FPN(config)
         self.proposal_generator = ProposalGenerator(config.fpn_channels)
         self.roi_heads = ROIHeads(config)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, images: Tensor, score_threshold: float = 0.05) -> list[Detections]:
         """
         Args:

@@ -5,34 +5,42 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddp_video.model.densepose_rcnn.network import Detections
+from ddp_video.model.densepose_rcnn.heads import Charts
 from ddp_video.structures import STRIDE, Grid, SparseIUV
 
-OUTSIDE = -20.0  # mask logit where a box says nothing: a probability of 2e-9
+OUTSIDE = -20.0  # mask logit where a box says nothing
 
 
-def paste(detections: Detections, grid: Grid) -> tuple[Tensor, SparseIUV]:
-    """Lays the people's charts onto the grid; where several claim a cell, the best-scoring one owns it.
+def paste(boxes: Tensor, scores: Tensor, charts: Charts, grid: Grid) -> tuple[Tensor, Tensor, SparseIUV]:
+    """Lays people's charts onto the grid.
 
-    A box's cells are read at the centres of the grid's cells, bilinearly, as detectron2 reads them at pixels. As there,
-    a cell is a person's where a coarse class beats the coarse background, and its chart is the best of the 25 fine ones.
+    A box's cells are read at the centres of the grid's cells, bilinearly, as detectron2 reads them at pixels. A cell is
+    a person's where the best coarse class beats the coarse background (M_ins), and has a chart where moreover the best
+    of the 24 fine classes beats the fine background (M_dp): together detectron2's label. Of several people who claim a
+    cell, the one with the highest M_ins logit + log(score) owns it, which is how `decode` gives pixels to people.
 
+    Args:
+        boxes: [N, 4] xyxy px of the network's input. scores: [N]. charts: of N boxes.
     Returns:
-        mask_logits [N, rows, columns] (best coarse class minus background, `OUTSIDE` outside the box), and the IUV
-        logits on the union of the masks. Frame index 0.
+        mask logits M_ins and M_dp, [N, rows, columns], `OUTSIDE` where the box is not; and the IUV logits on the union
+        of the people's masks, frame index 0.
     """
-    charts = detections.charts
-    person, y, x = _cells_inside(detections.boxes_xyxy, grid)
-    coarse = _sample(charts.coarse, detections.boxes_xyxy, person, y, x)
-    masks = coarse.new_full((len(detections.boxes_xyxy), *grid.size), OUTSIDE)
-    masks[person, y, x] = coarse[:, 1:].amax(dim=1) - coarse[:, 0]
+    person, y, x = _cells_inside(boxes, grid)
+    coarse = _sample(charts.coarse, boxes, person, y, x)
+    fine = _sample(charts.fine, boxes, person, y, x)
+    covered = coarse[:, 1:].amax(dim=1) - coarse[:, 0]
+    masks = covered.new_full((2, len(boxes), *grid.size), OUTSIDE)
+    masks[0, person, y, x] = covered
+    masks[1, person, y, x] = torch.minimum(covered, fine[:, 1:].amax(dim=1) - fine[:, 0])
 
-    claimed = masks > 0
+    claimed = masks[0] > 0
     y, x = claimed.any(dim=0).nonzero(as_tuple=True)
-    owner = claimed[:, y, x].byte().argmax(dim=0) if len(claimed) else y  # the first: people are sorted by score
-    iuv = torch.cat([charts.fine, charts.u, charts.v], dim=1)
+    claims = masks[0] + scores.clamp(min=1e-6).log()[:, None, None]
+    claims = claims.masked_fill(~claimed, -torch.inf)[:, y, x]
+    owner = claims.argmax(dim=0) if len(y) else y
+    logits = torch.cat([_sample(maps, boxes, owner, y, x) for maps in (charts.fine, charts.u, charts.v)], dim=1)
     sites = torch.stack([torch.zeros_like(y), y, x], dim=1).int()
-    return masks, SparseIUV(sites, _sample(iuv, detections.boxes_xyxy, owner, y, x), owner)
+    return masks[0], masks[1], SparseIUV(sites, logits, owner)
 
 
 def _cells_inside(boxes: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,10 +52,10 @@ def _cells_inside(boxes: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _sample(maps: Tensor, boxes: Tensor, person: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Bilinear values [P, C] of people's maps [N, C, S, S] at grid cells, with edges repeated (align_corners=False)."""
+    """Bilinear values [P, C] of people's maps [N, C, S, S] at grid cells, edges repeated (align_corners=False)."""
     size = maps.shape[-1]
-    left_top, extent = boxes[person, :2], boxes[person, 2:] - boxes[person, :2]
-    at = (STRIDE * (torch.stack([x, y], dim=1) + 0.5) - left_top) / extent * size - 0.5
+    corner, extent = boxes[person, :2], boxes[person, 2:] - boxes[person, :2]
+    at = (STRIDE * (torch.stack([x, y], dim=1) + 0.5) - corner) / extent * size - 0.5
     at = at.clamp(0, size - 1)
     low = at.long().clamp(max=size - 2)
     (wx, wy), (x0, y0) = (at - low).T[..., None], low.T

@@ -41,16 +41,18 @@ class ProposalGenerator(nn.Module):
             top, index = logits.topk(min(PER_LEVEL, logits.shape[1]), dim=1)
             anchors = level_anchors(level, *features.shape[2:], features.device)[index]
             deltas = deltas.gather(1, index[:, :, None].expand(-1, -1, 4))
-            boxes.append(clip(apply_deltas(deltas, anchors, (1.0, 1.0)), size))
+            boxes.append(apply_deltas(deltas, anchors, (1.0, 1.0)))
             scores.append(top)
             levels.append(torch.full_like(index, level))
         return [
-            _select(*of_image)
+            _select(*of_image, size)
             for of_image in zip(torch.cat(boxes, 1), torch.cat(scores, 1), torch.cat(levels, 1), strict=True)
         ]
 
 
-def _select(boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
-    keep = boxes.isfinite().all(dim=1) & scores.isfinite() & nonempty(boxes)
+def _select(boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
+    finite = boxes.isfinite().all(dim=1) & scores.isfinite()
+    boxes = clip(boxes, size)
+    keep = finite & nonempty(boxes)
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
     return boxes[batched_nms(boxes, scores, levels, NMS_IOU)[:PER_IMAGE]]

@@ -1,0 +1,180 @@
+"""The weighted sum over a window of warped neighbours: paper eq. 6, and its robust form (DESIGN section 6).
+
+Both gather the four cells that a flow points between, at the sites that come out active, in one weighted sum over all
+neighbours; no dense 75-channel map is ever made. Frame t is the one being smoothed, s a neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddp_video.structures import UNTRACKED, Flow, FramePrediction, Instances, SparseIUV
+from ddp_video.temporal.warp import bilinear_taps
+
+# Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others.
+MASK_LOGIT_LIMIT = 8.0
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A frame s of the window, the flow from frame t to it on their grid (B = 1), and its alpha."""
+
+    prediction: FramePrediction
+    flow: Flow
+    alpha: float
+
+
+def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
+    """C_temp = sum_j alpha_j Warp(C(t+j), f(t -> t+j)) with C zero off the active sites (eq. 5-6).
+
+    The result is active wherever any frame of the window reaches; a site new to frame t belongs to the person of frame t
+    whose mask logit is highest there. A frame without people stays empty, as nobody could own its sites.
+    """
+    if len(prediction.instances) == 0:
+        return prediction
+    window = _Window(prediction, alpha, neighbours)
+    cells = window.weight.any(1).nonzero()[:, 0]
+    owner = prediction.instances.mask_logits.flatten(1)[:, cells].argmax(0)
+    own_site = window.row[cells, 0]
+    owner = torch.where(own_site >= 0, prediction.iuv.owner[own_site.clamp(min=0)], owner)
+    return replace(prediction, iuv=window.gather(cells, window.weight[cells], owner))
+
+
+def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
+    """The same sum over valid neighbours only, divided by their weight; mask logits of every person likewise.
+
+    At a site a neighbour counts as far as its flow is valid and the cells it reads are active and belong to the same
+    person (`track_id`). Frame t's own sites stay active, and those join that more than half of the valid weight sees
+    as one person of frame t. The owner of a site is the person with most weight.
+    """
+    if (prediction.instances.track_id == UNTRACKED).any():
+        raise ValueError(
+            f"frame {prediction.index} holds people without track_id; robust smoothing needs Tracker's ids"
+        )
+    if len(prediction.instances) == 0:
+        return prediction
+    window = _Window(prediction, alpha, neighbours)
+    weight = window.weight * window.valid
+    person = window.person()
+    weight = weight * (person >= 0)
+    candidates = weight.any(1).nonzero()[:, 0]
+    weight, person = weight[candidates], person[candidates]
+
+    votes = weight.new_zeros(len(candidates), len(prediction.instances))
+    votes.scatter_add_(1, person.clamp(min=0), weight)
+    most, owner = votes.max(1)
+    electorate = window.electorate()[candidates]
+    keep = (window.row[candidates, 0] >= 0) | (most > 0.5 * electorate)
+    cells, weight, owner = candidates[keep], weight[keep], owner[keep]
+    weight = weight * (person[keep] == owner[:, None])
+    iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner)
+    return replace(prediction, instances=_average_masks(prediction, alpha, neighbours), iuv=iuv)
+
+
+class _Window:
+    """What every cell of frame t reads: 1 cell of its own and 4 of every neighbour.
+
+    row: [P, 1 + 4K] into the sites of all frames one after the other, -1 = inactive. weight: [P, 1 + 4K] float32, alpha
+    times bilinear weight, zero where inactive. valid: [P, 1 + 4K] bool. P = rows * columns of the grid.
+    """
+
+    def __init__(self, prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]):
+        self.prediction, self.neighbours, self.alpha = prediction, neighbours, alpha
+        self.frames = [prediction] + [neighbour.prediction for neighbour in neighbours]
+        row = [_site_rows(prediction)[:, None]]
+        weight = [torch.full_like(row[0], alpha, dtype=torch.float32)]
+        valid = [torch.ones_like(row[0], dtype=torch.bool)]
+        offset = len(prediction.iuv)
+        for neighbour in neighbours:
+            index, bilinear = bilinear_taps(neighbour.flow.t_to_s)
+            sites = _site_rows(neighbour.prediction)[index[0]]
+            row.append(torch.where(sites >= 0, sites + offset, -1))
+            weight.append(neighbour.alpha * bilinear[0])
+            valid.append(neighbour.flow.valid.reshape(-1, 1).expand(-1, 4))
+            offset += len(neighbour.prediction.iuv)
+        self.row, self.valid = torch.cat(row, 1), torch.cat(valid, 1)
+        self.weight = torch.cat(weight, 1) * (self.row >= 0)
+
+    def electorate(self) -> Tensor:
+        """[P]: alpha of frame t and of its valid neighbours, active or not."""
+        total = torch.full((len(self.row),), self.alpha, dtype=torch.float32, device=self.row.device)
+        for neighbour in self.neighbours:
+            total += neighbour.alpha * neighbour.flow.valid.flatten()
+        return total
+
+    def person(self) -> Tensor:
+        """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive or somebody not in frame t."""
+        ours = self.prediction.instances.track_id
+        owners = []
+        for frame in self.frames:
+            same = frame.instances.track_id[:, None] == ours
+            row_of_theirs = torch.where(same.any(1), same.int().argmax(1), -1)
+            owners.append(row_of_theirs[frame.iuv.owner])
+        owners.append(torch.full((1,), -1, dtype=torch.int64, device=ours.device))  # what row -1 reads
+        return torch.cat(owners)[self.row]
+
+    def gather(self, cells: Tensor, weight: Tensor, owner: Tensor) -> SparseIUV:
+        """The weighted sums at `cells` [M] of frame t, in the precision of its logits (rounded to float16)."""
+        logits = torch.cat([frame.iuv.logits for frame in self.frames]).float()
+        columns = self.prediction.grid.size[1]
+        sites = torch.stack([torch.zeros_like(cells), cells // columns, cells % columns], 1)
+        if len(cells):
+            summed = F.embedding_bag(self.row[cells].clamp(min=0), logits, per_sample_weights=weight, mode="sum")
+        else:
+            summed = logits[:0]
+        first = self.prediction.iuv
+        sites[:, 0] = first.sites[0, 0] if len(first) else 0
+        return SparseIUV(sites.to(first.sites.dtype), _round(summed, first.logits.dtype), owner)
+
+
+def _average_masks(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> Instances:
+    """Both masks' logits of everybody, over the valid neighbours that hold the same person."""
+    instances = prediction.instances
+    count, cells = len(instances), prediction.grid.size[0] * prediction.grid.size[1]
+    own = _masks(instances)
+    total = alpha * _limit(own)
+    weight = torch.full((count, cells), alpha, device=own.device)
+    for neighbour in neighbours:
+        theirs = neighbour.prediction.instances
+        ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
+        if not len(ours):
+            continue
+        index, bilinear = bilinear_taps(neighbour.flow.t_to_s)
+        bilinear = neighbour.alpha * bilinear[0] * neighbour.flow.valid.view(-1, 1)
+        source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
+        warped = F.embedding_bag(index[0], source, per_sample_weights=bilinear, mode="sum")
+        total[ours] += warped.T.view(len(ours), 2, cells)
+        weight[ours] += bilinear.sum(1)
+    mean = total / weight[:, None]
+    # Where all agree beyond the limit, frame t's own value stands.
+    mean = torch.where(mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6), own, mean).view(count, 2, *prediction.grid.size)
+    mean = _round(mean, instances.mask_logits.dtype)
+    return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
+
+
+def _masks(instances: Instances) -> Tensor:
+    """[N, 2, P] float32."""
+    return torch.stack([instances.mask_logits, instances.dense_mask_logits], 1).flatten(2).float()
+
+
+def _limit(logits: Tensor) -> Tensor:
+    return logits.clamp(-MASK_LOGIT_LIMIT, MASK_LOGIT_LIMIT)
+
+
+def _round(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Through float16, the precision of the store: so smoothing while inferring and smoothing a store agree."""
+    return values.half().to(dtype)
+
+
+def _site_rows(prediction: FramePrediction) -> Tensor:
+    """[P] row of every cell's site, -1 where the cell is not active."""
+    rows, columns = prediction.grid.size
+    sites = prediction.iuv.sites.long()
+    out = torch.full((rows * columns,), -1, dtype=torch.int64, device=sites.device)
+    out[sites[:, 1] * columns + sites[:, 2]] = torch.arange(len(sites), device=sites.device)
+    return out

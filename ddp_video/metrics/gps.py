@@ -1,0 +1,159 @@
+"""Accuracy of dense pose against labelled people: geodesic point similarity and mask IoU (paper section 6, table 1).
+
+GPS = mean over a person's labelled points of exp(-d^2 / (2 k^2)), d metres over the skin between the labelled and the
+predicted point of the body, k by body part; a point on background or on another detection counts 0. GPSm =
+sqrt(GPS * IoU) of the dense-pose masks. All in 0..1, higher is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ddp_video.metrics.agreement import PartAgreement
+from ddp_video.metrics.coco_ap import AveragePrecision, Candidates
+from ddp_video.metrics.geodesics import Geodesics
+from ddp_video.structures import DensePose
+
+METRICS = ("GPS", "GPSm", "mask")
+
+# k of charts 0..24, metres (DESIGN section 9): torso, hands, feet, upper and lower legs, upper and lower arms, head.
+SCALE_OF_CHART = np.repeat(
+    [np.nan, 0.351, 0.107, 0.126, 0.237, 0.173, 0.142, 0.128, 0.150],
+    [1, 2, 2, 2, 4, 4, 4, 4, 2],
+)
+
+
+@dataclass(frozen=True)
+class LabelledPerson:
+    """One person of the ground truth.
+
+    box_xyxy: [4] px. area: px^2 of the whole person. mask: [H, W] bool, what dense pose covers. points: [P, 2] int (x, y) of
+    labelled pixels; without any the person is an ignore region. part: [P] chart 1..24. uv: [P, 2] in 0..1. crowd: several
+    people under one label.
+    """
+
+    box_xyxy: np.ndarray
+    area: float
+    mask: np.ndarray
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    part: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    uv: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    crowd: bool = False
+
+
+class AccuracyEvaluator:
+    """Gathers images; `table()` gives AP and AR by GPS, GPSm and mask IoU, `agreement` the parts at labelled points.
+
+    published: count like the published evaluator, quirks included: those of matching are listed at `AveragePrecision`;
+    of its result format it has two more: u and v are cut to 8 bits, and a detection ends at the whole pixels of its box.
+    """
+
+    def __init__(self, geodesics: Geodesics, published: bool = False):
+        self.geodesics = geodesics
+        self.published = published
+        self.agreement = PartAgreement()
+        self.num_images = self.num_people = self.num_ignored = 0
+        self._precision = {metric: AveragePrecision(published) for metric in METRICS}
+
+    def add(
+        self, dense_pose: DensePose, boxes_xyxy: np.ndarray, scores: np.ndarray, people: list[LabelledPerson]
+    ) -> None:
+        """One image. boxes_xyxy [D, 4] px and scores [D] belong to instances 1..D of `dense_pose`."""
+        part, uv = dense_pose.part.numpy(), dense_pose.uv.numpy()
+        owner = np.where(part > 0, dense_pose.instance.numpy(), 0)
+        if self.published:
+            uv = np.trunc(uv * 255) / 255
+            owner = cropped_to_boxes(owner, boxes_xyxy)
+        similarity = {
+            "GPS": point_similarity(owner, part, uv, len(scores), people, self.geodesics),
+            "mask": mask_iou(owner, len(scores), people),
+        }
+        similarity["GPSm"] = np.sqrt(similarity["GPS"] * similarity["mask"])
+        sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
+        person_boxes = np.array([person.box_xyxy for person in people]).reshape(-1, 4)
+        crowd = np.array([person.crowd for person in people], bool)
+        annotated = np.array([len(person.points) > 0 for person in people], bool)
+        for metric, precision in self._precision.items():
+            precision.add(
+                Candidates(
+                    similarity=similarity[metric],
+                    box_iou=box_iou(boxes_xyxy, person_boxes, crowd),
+                    scores=np.asarray(scores),
+                    detection_area=sides[:, 0] * sides[:, 1],
+                    area=np.array([person.area for person in people], float),
+                    annotated=annotated,
+                    crowd=crowd,
+                )
+            )
+        for person in people:
+            x, y, inside = clipped(person.points, part.shape)
+            self.agreement.add(np.where(inside, part[y, x], 0), person.part)
+        self.num_images += 1
+        self.num_people += int(annotated.sum())
+        self.num_ignored += int((~annotated).sum())
+
+    def table(self) -> dict[str, dict[str, float]]:
+        """{"GPS", "GPSm", "mask"} x the ten columns of `coco_ap.COLUMNS`, 0..1; nan where nobody counts."""
+        return {metric: precision.columns() for metric, precision in self._precision.items()}
+
+
+def point_similarity(
+    owner: np.ndarray,
+    part: np.ndarray,
+    uv: np.ndarray,
+    num_detections: int,
+    people: list[LabelledPerson],
+    geodesics: Geodesics,
+) -> np.ndarray:
+    """GPS [D, G]. owner: [H, W] int, 0 nobody, else 1 + detection. part: [H, W]. uv: [2, H, W]."""
+    out = np.zeros((num_detections, len(people)))
+    for column, person in enumerate(people):
+        if not len(person.points):
+            continue
+        x, y, inside = clipped(person.points, owner.shape)
+        detection = np.where(inside, owner[y, x], 0)
+        predicted = geodesics.landmarks(np.where(detection > 0, part[y, x], 0), uv[:, y, x].T)
+        distance = geodesics.between(geodesics.landmarks(person.part, person.uv), predicted)
+        similarity = np.exp(-(distance**2) / (2 * SCALE_OF_CHART[person.part] ** 2))
+        out[:, column] = np.bincount(detection, similarity, num_detections + 1)[1:] / len(x)
+    return out
+
+
+def clipped(points: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x [P] and y [P] that can be looked up in an image of `size` (H, W), and where they were inside it, [P] bool."""
+    x, y = points.T
+    inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+    return np.where(inside, x, 0), np.where(inside, y, 0), inside
+
+
+def mask_iou(owner: np.ndarray, num_detections: int, people: list[LabelledPerson]) -> np.ndarray:
+    """[D, G] IoU of detections with people's dense-pose masks; with crowds, the share of the detection inside."""
+    area = np.bincount(owner.ravel(), minlength=num_detections + 1)[1:, None]
+    shared = np.zeros((num_detections, len(people)))
+    for column, person in enumerate(people):
+        shared[:, column] = np.bincount(owner[person.mask], minlength=num_detections + 1)[1:]
+    person_area = np.array([person.mask.sum() for person in people])
+    crowd = np.array([person.crowd for person in people], bool)
+    return shared / np.maximum(area + np.where(crowd, 0, person_area - shared), 1)
+
+
+def box_iou(first: np.ndarray, second: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    """[D, G] IoU of xyxy boxes [D, 4] and [G, 4]; with crowds [G] bool, the share of the first that is covered."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    area, other = (np.prod(np.maximum(box[:, 2:] - box[:, :2], 0), axis=1) for box in (first, second))
+    union = area[:, None] + np.where(crowd, 0, other - shared)
+    return shared / np.maximum(union, 1e-9)
+
+
+def cropped_to_boxes(owner: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    """`owner` with 0 at pixels outside the owner's box, whose corner and size are cut to whole pixels."""
+    corner = np.trunc(boxes_xyxy[:, :2])
+    size = np.maximum(np.trunc(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]), 1)
+    limits = np.concatenate([np.zeros((1, 4)), np.concatenate([corner, corner + size], axis=1)])[owner]
+    y, x = np.indices(owner.shape, sparse=True)
+    inside = (x >= limits[..., 0]) & (y >= limits[..., 1]) & (x < limits[..., 2]) & (y < limits[..., 3])
+    return np.where(inside, owner, 0)

@@ -1,0 +1,184 @@
+"""Ground truth for the accuracy figures: labelled people of synthetic pictures, and of DensePose-COCO."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from scipy.ndimage import zoom
+
+from ddp_video.data.folder import DenseFolder, read_image
+from ddp_video.errors import DataError
+from ddp_video.metrics.gps import LabelledPerson
+
+POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
+SMALLEST_PERSON = 32**2  # px^2; smaller people are ignore regions, as the sizes of the paper's table start here
+
+
+class LabelledImages(Protocol):
+    """Pictures in the order of their names, and the people in them."""
+
+    charts: str  # whose charts the labels speak, "ddp-video" or "densepose"
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> np.ndarray:
+        """[H, W, 3] uint8 RGB."""
+
+    def people(self, index: int) -> list[LabelledPerson]: ...
+
+
+class DenseLabels:
+    """A folder of pictures with dense label maps (NAME.jpg, NAME_iuv.png, NAME_inst.png).
+
+    Args:
+        folder: what `ddp-video synthesize` wrote.
+        held_out: only the pictures that `ddp-video train` keeps from training.
+        seed: of the points that are drawn; picture i uses [seed, i].
+    """
+
+    charts = "ddp-video"
+
+    def __init__(self, folder: str | Path, held_out: bool = False, seed: int = 0):
+        self._pictures = DenseFolder(folder, held_out=True if held_out else None)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def image(self, index: int) -> np.ndarray:
+        return self._pictures[index].image
+
+    def people(self, index: int) -> list[LabelledPerson]:
+        sample = self._pictures[index]
+        rng = np.random.default_rng([self._seed, index])
+        return people_of_maps(sample.instance, sample.part, sample.uv / np.float32(255), rng)
+
+
+def people_of_maps(
+    instance: np.ndarray,
+    part: np.ndarray,
+    uv: np.ndarray,
+    rng: np.random.Generator,
+    points_per_person: int = POINTS_PER_PERSON,
+    smallest: int = SMALLEST_PERSON,
+) -> list[LabelledPerson]:
+    """People of dense label maps, each with points drawn at random from its labelled pixels.
+
+    Args:
+        instance: [H, W] 0 nobody, 1..n person. part: [H, W] chart 0..24. uv: [H, W, 2] in 0..1. smallest: people of fewer
+            visible pixels, or without a labelled one, get no points and are ignore regions.
+    """
+    people = []
+    for number in np.unique(instance[instance > 0]):
+        own = instance == number
+        y, x = np.nonzero(own)
+        box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
+        mask = own & (part > 0)
+        if len(x) < smallest or not mask.any():
+            people.append(LabelledPerson(box, len(x), mask))
+            continue
+        y, x = np.nonzero(mask)
+        chosen = rng.permutation(len(x))[:points_per_person]
+        y, x = y[chosen], x[chosen]
+        points = np.stack([x, y], axis=1)
+        people.append(LabelledPerson(box, own.sum(), mask, points, part[y, x].astype(np.int64), uv[y, x]))
+    return people
+
+
+class CocoLabels:
+    """DensePose-COCO annotations, placed as the published evaluator places them.
+
+    Args:
+        file: densepose_coco_2014_minival.json, or one like it.
+        images: folder of its pictures.
+    Raises:
+        DataError: the file is not COCO JSON, or nobody in it has dense pose.
+    """
+
+    charts = "densepose"
+
+    def __init__(self, file: str | Path, images: str | Path):
+        try:
+            content = json.loads(Path(file).read_text(encoding="utf-8"))
+            person = {c["id"] for c in content["categories"] if c["name"] == "person"}
+            annotations = [a for a in content["annotations"] if a["category_id"] in person]
+            self._images = sorted(content["images"], key=lambda image: image["file_name"])
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{file} is not COCO JSON with images, annotations and categories ({error!r})") from error
+        if not any(a.get("dp_x") for a in annotations):
+            raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
+        self._folder = Path(images)
+        self._annotations = defaultdict(list)
+        for annotation in annotations:
+            self._annotations[annotation["image_id"]].append(annotation)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def image(self, index: int) -> np.ndarray:
+        return read_image(self._folder / self._images[index]["file_name"])
+
+    def people(self, index: int) -> list[LabelledPerson]:
+        image = self._images[index]
+        size = image["height"], image["width"]
+        return [coco_person(annotation, size) for annotation in self._annotations[image["id"]]]
+
+
+def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson:
+    """One annotation as a person.
+
+    Points lie at x + dp_x * w / 255, as the published evaluator has it (training divides by 256). The mask is the union of
+    `dp_masks`, stretched over the box corner to corner, else the segmentation.
+    """
+    x, y, w, h = annotation["bbox"]
+    crowd = bool(annotation.get("iscrowd", 0))
+    box = np.array([x, y, x + w, y + h], float)
+    if not annotation.get("dp_x"):
+        return LabelledPerson(box, annotation["area"], _segmentation(annotation, image_size), crowd=crowd)
+    points = np.array([annotation["dp_x"], annotation["dp_y"]], float).T * [w, h] / 255 + [x, y]
+    return LabelledPerson(
+        box,
+        annotation["area"],
+        _dense_mask(annotation, image_size),
+        points.astype(np.int64),
+        np.array(annotation["dp_I"]).astype(np.int64),
+        np.array([annotation["dp_U"], annotation["dp_V"]], float).T,
+        crowd,
+    )
+
+
+def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
+    from pycocotools import mask as rle
+
+    x, y, w, h = annotation["bbox"]
+    parts: Sequence[dict] = [part for part in annotation.get("dp_masks", []) if part]
+    if not parts:
+        return _segmentation(annotation, image_size)
+    union = np.max([rle.decode(part) for part in parts], axis=0).astype(float)
+    union = zoom(union, (max(h, 1) / union.shape[0], max(w, 1) / union.shape[1]), order=1, prefilter=False) > 0.5
+    mask = np.zeros(image_size, bool)
+    left, top = int(x), int(y)
+    bottom, right = min(int(y + h), top + union.shape[0]), min(int(x + w), left + union.shape[1])
+    rows, columns = slice(max(top, 0), min(bottom, image_size[0])), slice(max(left, 0), min(right, image_size[1]))
+    mask[rows, columns] = union[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return mask
+
+
+def _segmentation(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
+    from pycocotools import mask as rle
+
+    shape = annotation.get("segmentation")
+    if not shape:
+        return np.zeros(image_size, bool)
+    if isinstance(shape, list):
+        shape = rle.merge(rle.frPyObjects(shape, *image_size))
+    elif isinstance(shape["counts"], list):
+        shape = rle.frPyObjects(shape, *image_size)
+    return rle.decode(shape).astype(bool)

@@ -1,0 +1,70 @@
+"""Copying the sound of a source beside the pictures, packet by packet, without decoding it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import chain
+
+import av
+from av.container import OutputContainer
+
+# What MP4 players read. Others (PCM of cameras, Vorbis, WMA ...) would have to be encoded anew.
+COPIED_TO_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp3float", "opus", "libopus"})
+
+
+class AudioCopy:
+    """The first audio stream of a file, on its way into another container.
+
+    `skipped` says in one line why nothing (more) is copied, and is None while all is well. Nothing about the sound of a
+    source ever stops the pictures.
+    """
+
+    def __init__(self, path: str, output: OutputContainer):
+        self.skipped: str | None = None
+        self._input = None
+        self._packets: Iterator[av.Packet] = iter(())
+        try:
+            self._input = av.open(f"file:{path}", metadata_errors="replace")
+            streams = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
+            if not streams:
+                self.skipped = "the source has no audio"
+            elif (name := streams[0].codec_context.name) not in COPIED_TO_MP4:
+                self.skipped = f"{name} audio cannot be put into mp4 as it is"
+            else:
+                self._output = output.add_stream_from_template(streams[0])
+                self._packets = self._input.demux(streams[0])
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.skipped = f"its audio cannot be read ({getattr(error, 'strerror', None) or error})"
+
+    def copy(self, output: OutputContainer, start: Fraction, until: Fraction, origin: Fraction) -> None:
+        """Write what sounds from `start` on and begins before `until`, both seconds of the source.
+
+        Called with rising `until`, so that sound and pictures lie beside each other in the file. `origin` is the time
+        of the source that is zero in the output.
+        """
+        for packet in self._read():
+            if packet.dts is None or packet.pts is None:
+                continue
+            begins = packet.pts * packet.time_base
+            if begins >= until:
+                self._packets = chain([packet], self._packets)
+                return
+            if begins + (packet.duration or 0) * packet.time_base < start:
+                continue
+            shift = round(origin / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, self._output
+            output.mux_one(packet)
+
+    def _read(self) -> Iterator[av.Packet]:
+        try:
+            yield from self._packets
+        except av.FFmpegError as error:
+            self.skipped = f"its audio is damaged and was copied only in part ({error.strerror})"
+            self._packets = iter(())
+
+    def close(self) -> None:
+        if self._input is not None:
+            with suppress(av.FFmpegError):
+                self._input.close()

@@ -1,0 +1,89 @@
+"""A folder of pictures with dense label maps, and a folder of photographs without people.
+
+The one place that knows the layout of the maps: NAME.jpg, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them)
+and NAME_inst.png (0 = nobody, 1..n = person).
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ddp_video.data.sample import Sample
+from ddp_video.errors import DataError
+
+HELD_OUT = 64  # one picture in so many, by a hash of its name, is kept from training
+
+
+class DenseFolder:
+    """Pictures with a chart, u, v and a person at every pixel.
+
+    Args:
+        path: the folder.
+        held_out: False gives the pictures to train on, True the few kept for validation, None all.
+    Raises:
+        DataError: where there is no picture, or one cannot be read.
+    """
+
+    charts = "ddp-video"
+
+    def __init__(self, path: str | Path, held_out: bool | None = False):
+        self.path = Path(path)
+        names = sorted(e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png"))
+        self.names = [n for n in names if held_out is None or (zlib.crc32(n.encode()) % HELD_OUT == 0) == held_out]
+        if not self.names:
+            raise DataError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        stem = self.path / self.names[index]
+        image = read_image(stem.with_name(stem.name + ".jpg"))
+        iuv = _read(stem.with_name(stem.name + "_iuv.png"), cv2.IMREAD_COLOR)
+        instance = _read(stem.with_name(stem.name + "_inst.png"), cv2.IMREAD_GRAYSCALE)
+        if not image.shape[:2] == iuv.shape[:2] == instance.shape:
+            raise DataError(f"{stem}: picture and label maps differ in size")
+        part = np.ascontiguousarray(iuv[..., 0])
+        return Sample(image, instance, part > 0, np.ones(instance.max(), bool), part, np.ascontiguousarray(iuv[..., 1:]))
+
+
+class Photographs:
+    """Photographs without people: everything in them is background."""
+
+    charts = None
+
+    def __init__(self, path: str | Path):
+        suffixes = (".jpg", ".jpeg", ".png")
+        self.files = sorted(Path(e.path) for e in _entries(Path(path)) if e.name.lower().endswith(suffixes))
+        if not self.files:
+            raise DataError(f"no photographs (jpg, png) in {path}")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample.without_people(read_image(self.files[index]))
+
+
+def read_image(path: Path) -> np.ndarray:
+    """[H, W, 3] uint8 RGB."""
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise DataError(f"cannot read {path}: missing or damaged")
+    return image
+
+
+def _entries(path: Path) -> list[os.DirEntry]:
+    if not path.is_dir():
+        raise DataError(f"no such data folder: {path}")
+    with os.scandir(path) as entries:
+        return list(entries)

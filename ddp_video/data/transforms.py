@@ -1,0 +1,224 @@
+"""From a labelled picture to a training crop: scale, place, mirror, hide, and read the labels at the grid's cell centres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
+from ddp_video.data.photometric import photometric
+from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample
+from ddp_video.structures import STRIDE
+
+_MIRROR = np.arange(256, dtype=np.uint8)
+_MIRROR[: len(MIRROR)] = MIRROR
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training pictures are varied."""
+
+    zoom: tuple[float, float] = (0.75, 2.0)  # of the scale at which the picture's short side fills the crop, log-uniform
+    stretch: float = 0.12  # standard deviation of the log aspect ratio
+    rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
+    mosaic: float = 0.15  # share of crops made of four, each at half the size: many and small people
+    mirror: float = 0.5
+    hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
+    widen_sites: int = 2  # the IUV branch sees the true masks grown by 0 to so many cells, as predicted masks will be
+
+
+def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
+    """A random crop of size x size px: of one sample, or a mosaic of four.
+
+    size is a multiple of 64. Everything drawn comes from `rng`.
+    """
+    if len(samples) == 1:
+        layers = _warp(samples[0], _random_matrix(samples[0], size, augmentation, rng), size)
+    else:
+        tiles = [_warp(s, _random_matrix(s, size // 2, augmentation, rng), size // 2) for s in samples]
+        layers = _mosaic(tiles)
+    if rng.random() < augmentation.mirror and not any(s.points is not None for s in samples):
+        layers = _mirrored(layers)
+    if rng.random() < augmentation.hide:
+        layers = _hidden(layers, rng)
+    layers = replace(layers, image=photometric(layers.image, rng))
+    return _finish(layers, int(rng.integers(augmentation.widen_sites + 1)))
+
+
+def plain_crop(sample: Sample, size: int) -> Crop:
+    """The middle of the picture, its short side filling the crop: for validation."""
+    height, width = sample.image.shape[:2]
+    return _finish(_warp(sample, _matrix(size / min(height, width), (width / 2, height / 2), size), size), 0)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Warped picture and labels. image, instance: at S px; the rest on the grid."""
+
+    image: np.ndarray
+    instance: np.ndarray
+    cells: np.ndarray  # the instance map at the cell centres
+    dense: np.ndarray
+    has_dense: np.ndarray
+    part: np.ndarray
+    uv: np.ndarray
+
+
+def _matrix(scale, centre, size, stretch=1.0, radians=0.0) -> np.ndarray:
+    """2x3 map from points of the picture (pixel centres at +0.5) to points of the crop, `centre` going to its middle."""
+    cos, sin = scale * np.cos(radians), scale * np.sin(radians)
+    linear = np.array([[cos * stretch, -sin / stretch], [sin * stretch, cos / stretch]])
+    return np.concatenate([linear, size / 2 - linear @ np.reshape(centre, (2, 1))], axis=1)
+
+
+def _random_matrix(sample: Sample, size: int, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Around a random person more often than not, else anywhere; the crop leaves the picture as little as it can."""
+    height, width = sample.image.shape[:2]
+    fit = size / min(height, width)
+    scale = fit * np.exp(rng.uniform(*np.log(augmentation.zoom)))
+    half = size / scale / 2
+    centre = rng.uniform(0, 1, 2) * (width, height)
+    labelled = np.argwhere((sample.instance[::8, ::8] > 0) & (sample.instance[::8, ::8] != IGNORE))
+    if len(labelled) and rng.random() < 0.75:
+        centre = labelled[rng.integers(len(labelled))][::-1] * 8.0 + rng.normal(0, 0.35 * half, 2)
+    low, high = np.full(2, half), np.array([width, height]) - half
+    inside = np.clip(centre, np.minimum(low, high), np.maximum(low, high))
+    stretch = np.exp(rng.normal(0, augmentation.stretch) / 2)
+    turn = np.radians(rng.normal(0, augmentation.rotation_degrees)) if rng.random() < 1 / 3 else 0.0
+    return _matrix(scale, inside, size, stretch, turn)
+
+
+def _sampling(matrix: np.ndarray, step: int) -> np.ndarray:
+    """The 2x3 matrix that makes cv2.warpAffine sample at the centres of cells of `step` px, in OpenCV's convention
+    (pixel centres at whole numbers)."""
+    to_index = np.array([[1 / step, 0, -0.5], [0, 1 / step, -0.5], [0, 0, 1]])
+    from_index = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    return (to_index @ np.vstack([matrix, [0, 0, 1]]) @ from_index)[:2]
+
+
+def _warp(sample: Sample, matrix: np.ndarray, size: int) -> _Layers:
+    grid = size // STRIDE
+    to_pixels, to_cells = _sampling(matrix, 1), _sampling(matrix, STRIDE)
+
+    def nearest(labels, target, where, border=0):
+        return cv2.warpAffine(labels, where, (target, target), flags=cv2.INTER_NEAREST, borderValue=border)
+
+    image, scale = sample.image, np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if scale < 0.8:  # bilinear sampling would alias
+        image = cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(scale**-2 - 1))
+    border = [float(v) for v in image[::16, ::16].reshape(-1, 3).mean(0)]
+    image = cv2.warpAffine(image, to_pixels, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
+    if sample.points is None:
+        part = nearest(sample.part, grid, to_cells)
+        uv = nearest(sample.uv, grid, to_cells).astype(np.float32) / 255
+    else:
+        part, uv = _scatter(sample.points, matrix, grid)
+    return _Layers(
+        image,
+        nearest(sample.instance, size, to_pixels),
+        nearest(sample.instance, grid, to_cells),
+        nearest(sample.dense.view(np.uint8), grid, to_cells).view(bool),
+        sample.has_dense,
+        part,
+        uv,
+    )
+
+
+def _scatter(points: np.ndarray, matrix: np.ndarray, grid: int) -> tuple[np.ndarray, np.ndarray]:
+    """Annotated points label the cell that they fall into."""
+    part = np.full((grid, grid), UNLABELLED, np.uint8)
+    uv = np.zeros((grid, grid, 2), np.float32)
+    cells = np.floor((points[:, :2] @ matrix[:, :2].T + matrix[:, 2]) / STRIDE).astype(int)
+    inside = ((cells >= 0) & (cells < grid)).all(1)
+    x, y = cells[inside].T
+    part[y, x] = points[inside, 2].astype(np.uint8)
+    uv[y, x] = points[inside, 3:5]
+    return part, uv
+
+
+def _mosaic(tiles: list[_Layers]) -> _Layers:
+    """Four layers of one size as a 2x2 block; people are numbered on."""
+    first = np.cumsum([0] + [len(tile.has_dense) for tile in tiles])
+
+    def block(parts):
+        return np.concatenate([np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)], 0)
+
+    def renumbered(name):
+        maps = [getattr(tile, name) for tile in tiles]
+        return block(
+            [np.where((m > 0) & (m != IGNORE), m + np.uint8(n), m) for m, n in zip(maps, first[:-1], strict=True)]
+        )
+
+    def joined(name):
+        return block([getattr(tile, name) for tile in tiles])
+
+    return _Layers(
+        joined("image"),
+        renumbered("instance"),
+        renumbered("cells"),
+        joined("dense"),
+        np.concatenate([tile.has_dense for tile in tiles]),
+        joined("part"),
+        joined("uv"),
+    )
+
+
+def _mirrored(layers: _Layers) -> _Layers:
+    """Flip left to right: the charts change sides, and u runs the other way on the torso (DESIGN section 4)."""
+    flipped = {
+        name: np.ascontiguousarray(getattr(layers, name)[:, ::-1])
+        for name in ("image", "instance", "cells", "dense", "part", "uv")
+    }
+    part, uv = _MIRROR[flipped["part"]], flipped["uv"]
+    across = np.isin(part, MIRROR_FLIPS_U)
+    uv[..., 0] = np.where(across, 1 - uv[..., 0], uv[..., 0])
+    return replace(layers, **flipped | {"part": part, "uv": uv})
+
+
+def _hidden(layers: _Layers, rng: np.random.Generator) -> _Layers:
+    """Cover rectangles with something that is not a person."""
+    size = layers.image.shape[0]
+    image, instance, cells, part, dense = (
+        getattr(layers, name).copy() for name in ("image", "instance", "cells", "part", "dense")
+    )
+    for _ in range(rng.integers(1, 4)):
+        w, h = np.maximum(size * rng.uniform(0.05, 0.35, 2) / STRIDE, 1).astype(int)
+        x, y = rng.integers(0, size // STRIDE, 2)
+        at_cells = np.s_[y : y + h, x : x + w]
+        at_pixels = np.s_[STRIDE * y : STRIDE * (y + h), STRIDE * x : STRIDE * (x + w)]
+        target = image[at_pixels]
+        texture = rng.integers(0, 256, (rng.integers(1, 9), rng.integers(1, 9), 3), np.uint8)
+        if rng.random() < 0.8:
+            texture = cv2.addWeighted(texture, 0.25, np.full_like(texture, rng.integers(0, 256, 3, np.uint8)), 0.75, 0)
+        target[:] = cv2.resize(texture, target.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        instance[at_pixels], cells[at_cells], part[at_cells], dense[at_cells] = 0, 0, 0, False
+    return replace(layers, image=image, instance=instance, cells=cells, part=part, dense=dense)
+
+
+def _finish(layers: _Layers, widen: int, min_cells: int = 4) -> Crop:
+    """Number the people that are left 1..n, box them, set slivers aside, and choose the IUV branch's sites."""
+    count = len(layers.has_dense)
+    people = np.where(layers.instance == IGNORE, 0, layers.instance)
+    found = ndimage.find_objects(people, max_label=count) if count else []
+    cells = np.bincount(layers.cells.ravel(), minlength=256)[1 : count + 1]
+    kept = np.array([s is not None and n >= min_cells for s, n in zip(found, cells, strict=True)], bool)
+    number = np.zeros(256, np.uint8)
+    number[1 : count + 1] = np.where(kept, np.cumsum(kept), IGNORE)
+    number[IGNORE] = IGNORE
+    instance = number[layers.cells]
+    boxes = np.array(
+        [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s, keep in zip(found, kept, strict=True) if keep], np.float32
+    ).reshape(-1, 4)
+
+    owner = np.where(instance == IGNORE, 0, instance)
+    part = np.where(instance == IGNORE, np.uint8(UNLABELLED), layers.part)
+    for _ in range(widen):
+        owner = np.where(owner > 0, owner, cv2.dilate(owner, np.ones((3, 3), np.uint8)))
+    owner = np.where(instance == IGNORE, 0, owner)
+    part = np.where((owner > 0) & (instance == 0), 0, part).astype(np.uint8)
+    return Crop(
+        np.ascontiguousarray(layers.image), instance, owner, part, layers.uv, layers.dense, boxes, layers.has_dense[kept]
+    )

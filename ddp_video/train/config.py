@@ -1,0 +1,104 @@
+"""What a training run is: a frozen dataclass, its presets, and how it is read from a file."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from ddp_video.errors import DataError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The schedule and the optimiser. The data, the device and the output folder are given apart."""
+
+    model: str = "ddp_lite"
+    size: int = 320  # px, side of the training crops; a multiple of 64
+    batch_size: int = 8  # crops a step, in each process
+    steps: int = 20_000
+    optimizer: str = "adamw"  # 'adamw' or 'sgd' (momentum 0.9)
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: str = "cosine"  # down to zero, or 'steps': a tenth at each of `milestones`
+    milestones: tuple[int, ...] = ()
+    warmup: int = 200  # steps of linear warm-up
+    clip_norm: float = 10.0  # of the gradient
+    ema: float = 0.999  # decay a step of the averaged weights, which are the ones exported
+    precision: str = "bf16"  # 'fp32', 'bf16' or 'fp16' (autocast; fp16 with loss scaling)
+    frozen_stages: int = 2  # of the backbone: the stem, and all up to stride 4
+    seed: int = 0
+    mosaic: float = 0.15  # share of crops put together from four pictures
+    validate_every: int = 250  # steps
+    validation_pictures: int = 48
+
+    def __post_init__(self):
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.size < 64 or self.size % 64:
+            raise ValueError(f"size must be a multiple of 64, got {self.size}")
+        for name in ("batch_size", "steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def changed(self, changes: Sequence[str]) -> TrainConfig:
+        """With settings replaced by 'NAME=VALUE' texts; raises ValueError."""
+        values = {}
+        for text in changes:
+            name, separator, value = text.partition("=")
+            if not separator or name not in {f.name for f in fields(self)}:
+                raise ValueError(f"cannot set {text!r}: needed NAME=VALUE with NAME a training setting")
+            try:
+                values[name] = type(getattr(self, name))(json.loads(value) if value[:1] in "[-.0123456789" else value)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"cannot set {text!r}: {error}") from error
+        return replace(self, **values)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> TrainConfig:
+        """A preset (under the key `preset`) with some fields changed; raises ValueError on an unknown field."""
+        values = dict(values)
+        preset = values.pop("preset", "lite")
+        if preset not in PRESETS:
+            raise ValueError(f"unknown preset {preset!r}, needed one of {', '.join(PRESETS)}")
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown training settings: {', '.join(sorted(unknown))}")
+        return replace(PRESETS[preset], **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrainConfig:
+        """From a .toml or .json file."""
+        path = Path(path)
+        try:
+            text = path.read_text()
+            values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read the training configuration {path}: {error}") from error
+        return cls.from_dict(values)
+
+
+_CHOICES = {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "steps"), "precision": ("fp32", "bf16", "fp16")}
+
+PRESETS = {
+    "lite": TrainConfig(),
+    # The paper's schedule (section 6), for DensePose-COCO.
+    "paper": TrainConfig(
+        model="ddp_r50",
+        size=640,
+        steps=130_000,
+        optimizer="sgd",
+        lr=0.01,
+        weight_decay=1e-4,
+        schedule="steps",
+        milestones=(100_000, 120_000),
+        warmup=1000,
+        mosaic=0.0,
+    ),
+}

@@ -1,0 +1,72 @@
+"""The terms of the training loss (paper section 5, DESIGN section 5): pure functions of logits and targets."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddp_video.charts import NUM_CLASSES
+
+
+def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Sum over all entries of the sigmoid focal loss (RetinaNet eq. 5); targets are 0 or 1."""
+    p = torch.sigmoid(logits)
+    p_true = p * targets + (1 - p) * (1 - targets)
+    weight = (alpha * targets + (1 - alpha) * (1 - targets)) * (1 - p_true) ** gamma
+    return (weight * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
+
+
+def giou_loss(predicted_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
+    """[P, 4] distances (left, top, right, bottom) from one common location, >= 0 -> [P] 1 - GIoU, in 0..2."""
+
+    def area(ltrb):
+        return (ltrb[:, 0] + ltrb[:, 2]) * (ltrb[:, 1] + ltrb[:, 3])
+
+    overlap = area(torch.minimum(predicted_ltrb, target_ltrb))
+    hull = area(torch.maximum(predicted_ltrb, target_ltrb)).clamp(min=1e-7)
+    union = area(predicted_ltrb) + area(target_ltrb) - overlap
+    return 1 - overlap / union.clamp(min=1e-7) + (hull - union) / hull
+
+
+def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """[K, h, w] logits and 0/1 targets -> [K]: 1 - 2 sum(xy) / (sum(x^2) + sum(y^2) + 1e-5)."""
+    x, y = logits.sigmoid().flatten(1), targets.flatten(1)
+    return 1 - 2 * (x * y).sum(1) / (x.square().sum(1) + y.square().sum(1) + 1e-5)
+
+
+def part_loss(logits: Tensor, part: Tensor) -> Tensor:
+    """Mean cross-entropy of [M, 25] I logits against [M] int64 charts."""
+    return F.cross_entropy(logits, part)
+
+
+def uv_loss(u: Tensor, v: Tensor, part: Tensor, uv: Tensor) -> Tensor:
+    """Mean over the M sites of smooth-L1 in U plus smooth-L1 in V, on the true chart's channel.
+
+    u, v: [M, 25]. part: [M] int64 in 1..24. uv: [M, 2] in 0..1.
+    """
+    predicted = torch.stack([u, v], 1).gather(2, part[:, None, None].expand(-1, 2, 1))[..., 0]
+    return F.smooth_l1_loss(predicted, uv) * 2
+
+
+def smoothness_loss(logits: Tensor, first: Tensor, second: Tensor, owner: Tensor, num_people: int) -> Tensor:
+    """Edge-aware smoothness of C (eq. 12) over pairs of neighbouring active sites.
+
+    A pair counts for the person that owns its first site; |grad M| is 1 where its two sites have different owners. The
+    absolute differences are averaged over channels and over a person's pairs, then over the people.
+
+    Args:
+        logits: [M, 75]. first, second: [P] int64, rows of sites that lie side by side or one above the other.
+        owner: [M] int64 in 0..num_people-1.
+    """
+    change = (logits.index_select(0, first) - logits.index_select(0, second)).abs().mean(1)
+    person = owner[first]
+    change = change * torch.exp(-(person != owner[second]).to(change))
+    count = torch.bincount(person, minlength=num_people)
+    total = change.new_zeros(num_people).index_add(0, person, change)
+    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
+def split_iuv(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[M, 75] -> I, U, V, each [M, 25]."""
+    return logits.split(NUM_CLASSES, dim=1)

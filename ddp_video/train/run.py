@@ -1,0 +1,84 @@
+"""Puts a training run together: device and processes, data, model, trainer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from ddp_video.data.mixture import Mixture, PlainCrops
+from ddp_video.data.sample import Batch, collate
+from ddp_video.data.sources import held_out, open_source, parse_source
+from ddp_video.data.transforms import Augmentation
+from ddp_video.errors import DataError
+from ddp_video.model.backbone import load_imagenet_backbone
+from ddp_video.model.config import CONFIGS
+from ddp_video.model.ddp import DDP
+from ddp_video.train.config import TrainConfig
+from ddp_video.train.loop import Trainer
+
+
+def start(
+    config: TrainConfig, data: Sequence[str], out: Path, init: str, resume: bool, device: str | None, **options
+) -> Path:
+    """Train as `config` says; returns the path of the exported weights.
+
+    Args:
+        data: sources, see `parse_source`.
+        init: 'imagenet', 'scratch', or the weights of a model to start from.
+        options: further arguments of `Trainer`.
+    """
+    device = _join_processes(device)
+    specs = [parse_source(text) for text in data]
+    sources = [open_source(spec) for spec in specs]
+    torch.manual_seed(config.seed)
+    model = _model(config, init)
+    _check_charts([source.charts for source in sources], model.config.charts)
+    augmentation = replace(Augmentation(), mosaic=config.mosaic)
+    mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
+    validation = [crops for spec in specs for crops in _validation(spec, config)]
+    trainer = Trainer(model, mixture, validation, config, out, device, **options)
+    if resume:
+        trainer.resume()
+    return trainer.run()
+
+
+def _model(config: TrainConfig, init: str) -> DDP:
+    if init not in ("imagenet", "scratch"):
+        from ddp_video.model.weights import load_model
+
+        return load_model(init)
+    model = DDP(CONFIGS[config.model])
+    if init == "imagenet":
+        load_imagenet_backbone(model)
+    return model
+
+
+def _validation(spec, config: TrainConfig) -> list[Batch]:
+    source = held_out(spec)
+    if source is None:
+        return []
+    crops = PlainCrops(source, config.size, config.validation_pictures)
+    size = config.batch_size
+    return [collate([crops[i] for i in range(first, min(first + size, len(crops)))]) for first in range(0, len(crops), size)]
+
+
+def _check_charts(spoken: list[str | None], charts: str) -> None:
+    others = {c for c in spoken if c is not None} - {charts}
+    if others:
+        raise DataError(f"the data's U, V are those of {', '.join(others)}, the model's of {charts}; train them apart")
+
+
+def _join_processes(device: str | None) -> torch.device:
+    """Under torchrun: join the others, one GPU each."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if "LOCAL_RANK" in os.environ and not dist.is_initialized():
+        if device == "cuda":
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return torch.device(device)

@@ -32,6 +32,7 @@ class DepthwiseConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d):
         super().__init__()
         self.weight = conv.weight
+        self.bias = None  # given by batch normalisation when it is folded in, for inference only
         self.stride = conv.stride[0]
         after = conv.kernel_size[0] // 2
         before = after - 1 if isinstance(conv, Conv2dSame) and self.stride == 2 else after
@@ -41,8 +42,9 @@ class DepthwiseConv2d(nn.Module):
         before, after = self.padding
         if before != after:
             x, before = F.pad(x, (before, after, before, after)), 0
-        if x.device.type != "cpu" or not (torch.is_grad_enabled() and self.weight.requires_grad):
-            return F.conv2d(x, self.weight, None, self.stride, before, groups=len(self.weight))
+        training = torch.is_grad_enabled() and self.weight.requires_grad and self.bias is None
+        if x.device.type != "cpu" or not training:
+            return F.conv2d(x, self.weight, self.bias, self.stride, before, groups=len(self.weight))
         weight = self.weight
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")

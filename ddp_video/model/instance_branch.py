@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ddp_video.model.backbone import FPN_STRIDES
 from ddp_video.model.config import ModelConfig
+from ddp_video.model.controller import Controller, GeneratedParameters
 from ddp_video.model.normalization import group_norm
 
 # Stride 4 would cost more than all these together (DESIGN section 3).
@@ -30,7 +31,7 @@ class InstanceOutput:
 
     locations: [L, 2] px (x, y), centres of cells. strides: [L] px. class_logits, centerness_logits: [B, L].
     boxes_ltrb: [B, L, 4] px >= 0, distances from the location to the left, top, right and bottom.
-    controller: [B, L, 178] parameters of the mask head. mask_features: [B, 8, H/8, W/8].
+    controller: parameters of the mask heads, `controller[image, location]` -> [K, 178]. mask_features: [B, 8, H/8, W/8].
     """
 
     locations: Tensor
@@ -38,7 +39,7 @@ class InstanceOutput:
     class_logits: Tensor
     boxes_ltrb: Tensor
     centerness_logits: Tensor
-    controller: Tensor
+    controller: GeneratedParameters
     mask_features: Tensor
 
 
@@ -79,9 +80,9 @@ class InstanceBranch(nn.Module):
         self.box_tower = Tower(channels, config.tower_depth)
         self.class_logits = nn.Conv2d(channels, 1, 3, padding=1)
         self.box_and_centerness = nn.Conv2d(channels, 5, 3, padding=1)
-        self.controller = nn.Conv2d(channels, NUM_MASK_PARAMETERS, 3, padding=1)
+        self.controller = Controller(channels, NUM_MASK_PARAMETERS)
         self.box_scale = nn.Parameter(torch.ones(len(HEAD_STRIDES)))
-        for head in (self.class_logits, self.box_and_centerness, self.controller):
+        for head in (self.class_logits, self.box_and_centerness):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.class_logits.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))
@@ -90,7 +91,7 @@ class InstanceBranch(nn.Module):
 
     def forward(self, features) -> InstanceOutput:
         """Features -> predictions at every location."""
-        classes, boxes, centerness, controllers, locations, strides = [], [], [], [], [], []
+        classes, boxes, centerness, box_maps, locations, strides = [], [], [], [], [], []
         for level, stride in enumerate(HEAD_STRIDES):
             x = features.pyramid[stride]
             box_features = self.box_tower(x)
@@ -99,7 +100,7 @@ class InstanceBranch(nn.Module):
             # softplus: never negative, never dead, linear for large people.
             boxes.append(stride * F.softplus(self.box_scale[level] * geometry[..., :4]))
             centerness.append(geometry[..., 4])
-            controllers.append(_flatten(self.controller(box_features)))
+            box_maps.append(box_features)
             locations.append(cell_centres(x.shape[2:], stride, x.device))
             strides.append(torch.full((x.shape[2] * x.shape[3],), float(stride), device=x.device))
         return InstanceOutput(
@@ -108,7 +109,7 @@ class InstanceBranch(nn.Module):
             class_logits=torch.cat(classes, 1),
             boxes_ltrb=torch.cat(boxes, 1),
             centerness_logits=torch.cat(centerness, 1),
-            controller=torch.cat(controllers, 1),
+            controller=self.controller(box_maps),
             mask_features=self.mask_features(features.agg),
         )
 

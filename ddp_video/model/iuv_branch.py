@@ -63,7 +63,7 @@ class IUVBranch(nn.Module):
             segment: [M] int64, the instance that owns each site, unique over the batch.
             num_segments: number of instances of the batch.
         Returns:
-            [M, 75] logits; float32 unless autocast is on.
+            [M, 75] float32 logits.
         """
         batch, _, height, width = agg.shape
         active = ActiveSites(sites, (batch, height, width))
@@ -95,4 +95,6 @@ class IUVBranch(nn.Module):
         x = active.gather(agg)
         for block in self.blocks:
             x = block(x, active, segment, num_segments, backend)
-        return self.predictor(x)
+        # In bf16 U and V would come in steps of 1/256.
+        with torch.autocast(agg.device.type, enabled=False):
+            return F.linear(x.float(), self.predictor.weight.float(), self.predictor.bias.float())

@@ -10,12 +10,22 @@ from ddp_video.model.ddp import DDP
 from ddp_video.model.depthwise import DepthwiseConv2d
 
 
+@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_lite0", "resnet18"])
-def test_stages_compute_what_timm_computes(name):
+def test_stages_compute_what_timm_computes(name, folded):
     torch.manual_seed(0)
     trunk = create_model(name, features_only=True, out_indices=(1, 2, 3, 4)).eval()
+    for module in trunk.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor in (module.weight, module.running_var):
+                torch.nn.init.uniform_(tensor, 0.7, 1.3)
+            for tensor in (module.bias, module.running_mean):
+                torch.nn.init.normal_(tensor, std=0.2)
     backbone = Backbone(name).eval()
     backbone.load_state_dict(dict(zip(backbone.state_dict(), trunk.state_dict().values(), strict=True)))
+    if folded:
+        backbone.fold_batchnorm()
+        assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in backbone.modules())
     images = torch.randn(2, 3, 64, 128)
     for ours, theirs, stride in zip(backbone(images), trunk(images), (4, 8, 16, 32), strict=True):
         assert ours.shape[2:] == (64 // stride, 128 // stride)

@@ -42,10 +42,10 @@ def test_equals_masked_conv2d_with_gradients(backend, density):
         return
     assert relative_error(ours, reference) < 1e-5
     upstream = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
-    for ours, reference in zip(
+    for gradient, expected in zip(
         torch.autograd.grad(ours, inputs, upstream), torch.autograd.grad(reference, inputs, upstream), strict=True
     ):
-        assert relative_error(ours, reference) < 1e-5
+        assert relative_error(gradient, expected) < 1e-5
 
 
 def test_no_sites_gives_zero_gradients():
@@ -88,13 +88,13 @@ def test_bfloat16(backend):
     reference = masked_conv2d(*reference_inputs, sites, SIZE)
     assert ours.dtype == torch.bfloat16
     assert relative_error(ours, reference) < 0.01
-    for ours, reference in zip(
+    for gradient, expected in zip(
         torch.autograd.grad(ours.float().square().mean(), inputs),
         torch.autograd.grad(reference.square().mean(), reference_inputs),
         strict=True,
     ):
-        assert ours.dtype == torch.bfloat16
-        assert float((ours.float() - reference).norm() / reference.norm()) < 0.02
+        assert gradient.dtype == torch.bfloat16
+        assert float((gradient.float() - expected).norm() / expected.norm()) < 0.02
 
 
 def test_gather_inverts_scatter():
@@ -137,9 +137,9 @@ def test_cuda(backend):
     ours = submanifold_conv(*inputs, ActiveSites(sites, SIZE), backend)
     reference = masked_conv2d(*inputs, sites, SIZE)
     assert relative_error(ours, reference) < 1e-5
-    for ours, reference in zip(
+    for gradient, expected in zip(
         torch.autograd.grad(ours.square().sum(), inputs),
         torch.autograd.grad(reference.square().sum(), inputs),
         strict=True,
     ):
-        assert relative_error(ours, reference) < 1e-4
+        assert relative_error(gradient, expected) < 1e-4

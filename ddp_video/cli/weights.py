@@ -1,0 +1,52 @@
+"""ddp-video weights: which weights there are, what they say about themselves, whether they are whole."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.group()
+def weights() -> None:
+    """List, describe and verify weights files."""
+
+
+@weights.command("list")
+def list_() -> None:
+    """The weights that come with the package."""
+    from ddp_video.model.weights import read_info, shipped_weights
+
+    paths = shipped_weights()
+    if not paths:
+        click.echo("no weights came with this installation; train some with: ddp-video train")
+    for path in paths:
+        info = read_info(path)
+        click.echo(f"{info.config.name:10} {path.stat().st_size / 1e6:6.1f} MB  charts {info.config.charts}  {path}")
+
+
+@weights.command()
+@click.argument("name_or_path")
+def info(name_or_path: str) -> None:
+    """A file's configuration and training record, as JSON."""
+    from ddp_video.model.weights import read_info
+
+    found = read_info(name_or_path)
+    record = {
+        "path": str(found.path),
+        "sha256": found.sha256,
+        "config": found.config.to_dict(),
+        "metadata": found.metadata,
+    }
+    click.echo(json.dumps(record, indent=2))
+
+
+@weights.command()
+@click.argument("names_or_paths", nargs=-1)
+def verify(names_or_paths: tuple[str, ...]) -> None:
+    """Check hashes and load each file strictly (by default all that come with the package)."""
+    from ddp_video.model.weights import load_model, shipped_weights
+
+    for name_or_path in names_or_paths or shipped_weights():
+        model = load_model(name_or_path)
+        click.echo(f"{model.weights.path}: whole, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")

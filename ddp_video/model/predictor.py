@@ -1,0 +1,155 @@
+"""Frames in, predictions out: sizes, precision and batches around the network."""
+
+from __future__ import annotations
+
+import copy
+import math
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
+from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SCORE_THRESHOLD = 0.4
+
+
+class DDPPredictor:
+    """Runs a DDP on batches of frames.
+
+    Args:
+        model: left as it is; the predictor works on a copy of its own.
+        device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
+        precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
+        size: px, larger frames are shrunk until their short side is this; smaller ones are left. Default: the model's.
+        score_threshold: least score of a person, 0..1.
+    """
+
+    def __init__(
+        self,
+        model: DDP,
+        device: torch.device | str = "auto",
+        precision: str = "auto",
+        size: int | None = None,
+        score_threshold: float = SCORE_THRESHOLD,
+    ):
+        if precision not in ("auto", *DTYPES):
+            raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
+        if size is not None and size < SIZE_MULTIPLE:
+            raise ValueError(f"size must be at least {SIZE_MULTIPLE} px, got {size}")
+        if not 0 <= score_threshold <= 1:
+            raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
+        self.device = _choose_device(device)
+        self.precision = _choose_precision(self.device) if precision == "auto" else precision
+        self.size = size or model.config.short_side
+        self.score_threshold = score_threshold
+        self.weights = getattr(model, "weights", None)
+        self.model = copy.deepcopy(model).eval().to(self.device)
+        self.model.backbone.fold_batchnorm()
+        for parameter in self.model.parameters():
+            if parameter.ndim == 4:  # kernels; autocast would convert them again for every batch
+                parameter.data = parameter.data.to(DTYPES[self.precision])
+
+    @property
+    def charts(self) -> str:
+        """Whose U, V the predictions speak: 'ddp-video' or 'densepose'."""
+        return self.model.config.charts
+
+    def describe(self) -> dict:
+        """What run.json records."""
+        return {
+            "model": self.model.config.to_dict(),
+            "weights": self.weights and self.weights.name,
+            "weights_sha256": self.weights and self.weights.sha256,
+            "device": str(self.device),
+            "precision": self.precision,
+            "size": self.size,
+            "score_threshold": self.score_threshold,
+        }
+
+    def predict(self, frames: FrameBatch) -> list[FramePrediction]:
+        """One prediction a frame, on the CPU; the same whether frames come alone or in a batch.
+
+        When memory runs out the batch is halved, down to single frames.
+        """
+        if len(frames) == 0:
+            return []
+        grid = Grid(frames.frame_size, self._input_size(frames.frame_size))
+        found = self._run(frames.data, grid)
+        return [
+            FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), grid, people, iuv)
+            for i, (people, iuv) in enumerate(found)
+        ]
+
+    def _input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        scale = min(1.0, self.size / min(frame_size))
+        height, width = (max(1, round(n * scale)) for n in frame_size)
+        return height, width
+
+    def _run(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
+        try:
+            return self._run_once(data, grid)
+        except RuntimeError as error:
+            if len(data) == 1 or not _is_out_of_memory(error):
+                raise
+        # Outside the handler, so that the traceback no longer holds the failed run's tensors.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(data) // 2
+        return self._run(data[:half], grid) + self._run(data[half:], grid)
+
+    @torch.inference_mode()
+    def _run_once(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
+        images = self._prepare(data.to(self.device, non_blocking=True), grid.input_size)
+        dtype = DTYPES[self.precision]
+        with nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype):
+            found = self.model(images, grid.input_size, self.score_threshold)
+        return [self._to_frame(people, iuv, grid) for people, iuv in found]
+
+    def _prepare(self, data: Tensor, size: tuple[int, int]) -> Tensor:
+        """uint8 [T, 3, H, W] -> shrunk, and padded at the right and bottom with the mean colour."""
+        if data.shape[2:] != size:
+            data = data if data.device.type == "cpu" else data.float()  # CUDA shrinks no uint8
+            data = F.interpolate(data, size, mode="bilinear", antialias=True)
+        height, width = (math.ceil(n / SIZE_MULTIPLE) * SIZE_MULTIPLE for n in size)
+        mean = self.model.image_mean.to(data.dtype)  # zero once normalised
+        padded = mean.expand(len(data), 3, height, width).contiguous(memory_format=torch.channels_last)
+        padded[:, :, : size[0], : size[1]] = data
+        return padded
+
+    @staticmethod
+    def _to_frame(people: Instances, iuv: SparseIUV, grid: Grid) -> tuple[Instances, SparseIUV]:
+        (frame_h, frame_w), (input_h, input_w) = grid.frame_size, grid.input_size
+        scale = torch.tensor([frame_w / input_w, frame_h / input_h] * 2)
+        people, iuv = people.to("cpu"), iuv.to("cpu")
+        boxes = people.boxes_xyxy * scale
+        return Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id), iuv
+
+
+def _choose_device(device: torch.device | str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}, needed auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"device {device!r} is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    return chosen
+
+
+def _choose_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    cpu = Path("/proc/cpuinfo")
+    native = cpu.exists() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if device.type == "cpu" and native else "fp32"
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # PyTorch has a class of its own for CUDA only.
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,123 @@
+"""Frames in, predictions out, with random weights: sizes, batches, precisions, running out of memory."""
+
+import pytest
+import torch
+
+from ddp_video.model.config import CONFIGS
+from ddp_video.model.ddp import DDP
+from ddp_video.model.predictor import DDPPredictor
+from ddp_video.structures import FrameBatch
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = DDP(CONFIGS["ddp_lite"]).eval()
+    with torch.no_grad():
+        model.instance_branch.class_logits.weight *= 100
+        model.instance_branch.class_logits.bias.fill_(-1)
+    return model
+
+
+def frames(count, height=70, width=110, seed=0):
+    data = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(seed))
+    pts = torch.arange(count) * 512
+    return FrameBatch(data.to(torch.uint8), pts, pts / 12800, first_index=7)
+
+
+def assert_same(a, b):
+    assert (a.index, a.pts, a.pts_seconds, a.grid) == (b.index, b.pts, b.pts_seconds, b.grid)
+    torch.testing.assert_close(a.instances.boxes_xyxy, b.instances.boxes_xyxy, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(a.instances.scores, b.instances.scores, rtol=1e-4, atol=1e-5)
+    assert torch.equal(a.iuv.sites, b.iuv.sites)
+    assert torch.equal(a.iuv.owner, b.iuv.owner)
+    torch.testing.assert_close(a.iuv.logits, b.iuv.logits, rtol=1e-3, atol=1e-3)
+
+
+def test_batch_equals_single_frames(model):
+    predictor = DDPPredictor(model, "cpu", "fp32")
+    batch = frames(3)
+    together = predictor.predict(batch)
+    assert [p.index for p in together] == [7, 8, 9]
+    for i, prediction in enumerate(together):
+        assert len(prediction.instances) > 0
+        assert len(prediction.iuv) > 0
+        alone = FrameBatch(batch.data[i : i + 1], batch.pts[i : i + 1], batch.pts_seconds[i : i + 1], 7 + i)
+        assert_same(predictor.predict(alone)[0], prediction)
+
+
+def test_sizes(model):
+    """Small frames are left, large ones shrunk; boxes come in px of the frame and the grid covers no padding."""
+    prediction = DDPPredictor(model, "cpu", "fp32", size=64).predict(frames(1, 130, 258))[0]
+    assert prediction.grid.input_size == (64, 127)
+    assert prediction.instances.mask_logits.shape[1:] == (16, 32)
+    assert (prediction.iuv.sites.amax(0) < torch.tensor([1, 16, 32])).all()
+    boxes = prediction.instances.boxes_xyxy
+    assert (boxes >= 0).all()
+    assert (boxes <= torch.tensor([258, 130, 258, 130])).all()
+    assert (boxes[:, 2] > 127).any()
+    assert DDPPredictor(model, "cpu", "fp32").predict(frames(1, 33, 40))[0].grid.input_size == (33, 40)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_close(model, precision):
+    exact = DDPPredictor(model, "cpu", "fp32", score_threshold=0).predict(frames(1))[0]
+    half = DDPPredictor(model, "cpu", precision, score_threshold=0).predict(frames(1))[0]
+    assert half.iuv.logits.dtype == half.instances.mask_logits.dtype == torch.float32
+    best = (exact.instances.boxes_xyxy[:1] - half.instances.boxes_xyxy).abs().amax(1)
+    assert float(best.min()) < 2
+
+
+def test_nobody(model):
+    prediction = DDPPredictor(model, "cpu", "fp32", score_threshold=1.0).predict(frames(2))[1]
+    assert len(prediction.instances) == len(prediction.iuv) == 0
+    assert prediction.instances.mask_logits.shape == (0, 18, 28)
+    empty = FrameBatch(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0), torch.zeros(0))
+    assert DDPPredictor(model, "cpu").predict(empty) == []
+
+
+def test_out_of_memory_halves_the_batch(model, monkeypatch):
+    predictor = DDPPredictor(model, "cpu", "fp32")
+    expected = predictor.predict(frames(5))
+    sizes, run_once = [], predictor._run_once
+
+    def tight(data, grid):
+        sizes.append(len(data))
+        if len(data) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return run_once(data, grid)
+
+    monkeypatch.setattr(predictor, "_run_once", tight)
+    for a, b in zip(predictor.predict(frames(5)), expected, strict=True):
+        assert_same(a, b)
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_other_failures_are_not_hidden(model, monkeypatch):
+    predictor = DDPPredictor(model, "cpu", "fp32")
+
+    def broken(data, grid):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(predictor, "_run_once", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        predictor.predict(frames(2))
+
+
+def test_the_model_is_left_as_it_was(model):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    DDPPredictor(model, "cpu", "bf16").predict(frames(1))
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
+
+
+def test_describe_and_wrong_arguments(model):
+    described = DDPPredictor(model, "cpu", "fp32", size=320, score_threshold=0.5).describe()
+    assert described["size"] == 320
+    assert described["precision"] == "fp32"
+    assert described["model"]["name"] == "ddp_lite"
+    assert described["weights"] is None
+    for wrong in ({"precision": "fp8"}, {"size": 8}, {"score_threshold": 2.0}, {"device": "abacus"}):
+        with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+            DDPPredictor(model, **wrong)

@@ -7,7 +7,7 @@ from collections import deque
 import cv2
 import numpy as np
 
-SHORT_SIDE = 72  # px of the thumbnails that are compared
+SIDE = 96  # px of the square thumbnails that are compared
 HISTOGRAM_BINS = 6  # a colour channel
 FLAT = 2.0  # standard deviation of luma, in grey levels
 
@@ -31,10 +31,12 @@ class CutDetector:
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._recent: deque[float] = deque(maxlen=self.MEMORY - 1)
+        self._size: tuple[int, ...] | None = None
         self._flat = 0  # flat frames since the last picture
 
     def is_cut(self, frame_rgb: np.ndarray) -> bool:
         """frame_rgb: [H, W, 3] uint8, the next frame. The first frame is no cut; a frame of another size is one."""
+        size, self._size = self._size, frame_rgb.shape
         luma, histogram = _thumbnail(frame_rgb)
         if luma.std() < FLAT:  # black or white-out: what comes after it is compared with what was before it
             self._flat += 1
@@ -46,7 +48,7 @@ class CutDetector:
         after_flat, self._flat = self._flat > 0, 0
         if last is None:
             return after_flat
-        if last[0].shape != luma.shape:
+        if size != frame_rgb.shape:
             return True
         structure = self._structure_change(last[0], luma)
         colour = 0.5 * float(np.abs(histogram - last[1]).sum())
@@ -58,20 +60,16 @@ class CutDetector:
 
     def _structure_change(self, before: np.ndarray, now: np.ndarray) -> float:
         """0 = the same picture up to gain, offset and motion; about 1 = unrelated."""
-        height, width = now.shape
         to_before = self._dis.calc(now, before, None)
-        to_before[..., 0] += np.arange(width)
-        to_before[..., 1] += np.arange(height)[:, None]
+        to_before[..., 0] += np.arange(SIDE)
+        to_before[..., 1] += np.arange(SIDE)[:, None]
         moved = cv2.remap(before, to_before, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         a, b = moved - moved.mean(), now - now.mean()
         return 1.0 - float((a * b).sum()) / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1.0)
 
 
 def _thumbnail(frame_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(luma uint8 [h, w], colour histogram summing to 1)."""
-    height, width = frame_rgb.shape[:2]
-    scale = SHORT_SIDE / min(height, width)
-    size = max(round(width * scale), SHORT_SIDE), max(round(height * scale), SHORT_SIDE)
-    small = cv2.resize(frame_rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    """(luma uint8 [SIDE, SIDE], colour histogram summing to 1)."""
+    small = cv2.resize(frame_rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     histogram = cv2.calcHist([small], [0, 1, 2], None, [HISTOGRAM_BINS] * 3, [0, 256] * 3)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), histogram / histogram.sum()

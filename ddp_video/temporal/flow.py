@@ -7,7 +7,6 @@ delivered on the stride-4 grid of the predictions, in cells of that grid.
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +24,8 @@ from ddp_video.temporal.raft import MIN_SIDE, EncodedFrame, SharedRAFT
 from ddp_video.temporal.warp import inside
 
 SHORT_SIDE = 360  # px
+DIS_MIN_SIDE = 16  # px
+DIS_MAX_ASPECT = 2.5  # beyond, OpenCV's coarsest level may be thinner than a patch, and reads outside
 FLOW_NAMES = ("auto", "dis", "raft")
 
 _log = logging.getLogger(__name__)
@@ -141,13 +142,17 @@ def to_grid(flow: Tensor, grid: Grid) -> Tensor:
 
 
 def _reduce(frame_rgb: np.ndarray, short_side: int) -> np.ndarray:
-    """Shrink to the short side, never enlarge."""
+    """Shrink to the short side. Only what DIS crashes on is enlarged: a few px, or very long and thin.
+
+    The sides may scale differently, as `to_grid` does not mind.
+    """
     height, width = frame_rgb.shape[:2]
-    scale = short_side / min(height, width)
-    if scale >= 1:
+    scale = min(short_side / min(height, width), 1)
+    least = max(DIS_MIN_SIDE, round(max(height, width) * scale / DIS_MAX_ASPECT))
+    size = max(round(width * scale), least), max(round(height * scale), least)
+    if size == (width, height):
         return np.ascontiguousarray(frame_rgb)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cv2.resize(frame_rgb, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(frame_rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def _load_raft(weights: str | Path | None, device: torch.device) -> SharedRAFT:
@@ -165,7 +170,7 @@ def _load_raft(weights: str | Path | None, device: torch.device) -> SharedRAFT:
         raise WeightsError(
             f"cannot read {what} ({error}); give a file with --flow-weights, or take --flow dis"
         ) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except Exception as error:  # a foreign or damaged file can break the reader in any way
         raise WeightsError(f"{weights} is not a PyTorch weights file, or a damaged one") from error
     try:
         return SharedRAFT.from_state_dict(state).to(device)

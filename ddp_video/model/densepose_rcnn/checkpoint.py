@@ -14,8 +14,8 @@ from zipfile import is_zipfile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddp_video.errors import OutputError, WeightsError
@@ -83,10 +83,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"weights file {path} does not exist")
     try:
         if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            content = load_file(path)
         elif path.suffix in (".pth", ".pt") or is_zipfile(path):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _torch_content(path)
         else:
             with path.open("rb") as file:
                 content = _ArrayUnpickler(file).load()
@@ -96,6 +95,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} cannot be read ({reason}): damaged, incomplete, or no checkpoint") from error
     return _tensors(path, content)
+
+
+def _torch_content(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # its own text advises to read unsafely
+        raise WeightsError(
+            "cannot be read: damaged, or unsafe since it holds more than tensors; "
+            "if you trust its source, save its 'model' entry alone there"
+        ) from None
 
 
 def _tensors(path: Path, content: object) -> dict[str, Tensor]:
@@ -159,5 +168,5 @@ class _ArrayUnpickler(pickle.Unpickler):
         except KeyError:
             raise WeightsError(
                 f"unsafe pickle: asks for {module}.{name}, and only numpy arrays are read; "
-                "if you trust its source, save it as .safetensors there"
+                "if you trust its source, save its arrays as .safetensors there"
             ) from None

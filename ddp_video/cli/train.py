@@ -10,16 +10,38 @@ from ddp_video.train.config import PRESETS, TrainConfig
 
 
 @click.command()
-@click.option("--data", "data", multiple=True, required=True, metavar="KIND:PATH[@WEIGHT]", help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize` writes them), synthetic:ASSETS (made on the fly), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints, losses and pictures.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file with training settings.")
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    required=True,
+    metavar="KIND:PATH[@WEIGHT]",
+    help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize` writes them), synthetic:ASSETS (made on the fly), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.",
+)
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints, losses and pictures."
+)
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file with training settings."
+)
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Settings to start from instead of a file.  [lite]")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change one setting, for example lr=5e-4.")
-@click.option("--init", default="imagenet", show_default=True, help="'imagenet' (the backbone), 'scratch', or model weights to start from.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Let the schedule last so long instead of a number of steps.")
+@click.option(
+    "--init",
+    default="imagenet",
+    show_default=True,
+    help="'imagenet' (the backbone), 'scratch', or model weights to start from.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Let the schedule last so long instead of a number of steps.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in OUT.")
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [the GPU if there is one]")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that decode and augment.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that decode and augment."
+)
 @click.option("--tensorboard", is_flag=True, help="Also write losses and pictures for TensorBoard.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train(data, out, config_file, preset, changes, init, minutes, resume, device, workers, tensorboard, quiet):

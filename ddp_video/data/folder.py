@@ -16,7 +16,12 @@ import numpy as np
 from ddp_video.data.sample import Sample
 from ddp_video.errors import DataError
 
-HELD_OUT = 64  # one picture in so many, by a hash of its name, is kept from training
+HELD_OUT = 64  # one picture in so many
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture is kept from training: decided by its name alone, so that a folder may grow."""
+    return zlib.crc32(name.encode()) % HELD_OUT == 0
 
 
 class DenseFolder:
@@ -34,7 +39,7 @@ class DenseFolder:
     def __init__(self, path: str | Path, held_out: bool | None = False):
         self.path = Path(path)
         names = sorted(e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png"))
-        self.names = [n for n in names if held_out is None or (zlib.crc32(n.encode()) % HELD_OUT == 0) == held_out]
+        self.names = [n for n in names if held_out is None or is_held_out(n) == held_out]
         if not self.names:
             raise DataError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")
 
@@ -49,7 +54,9 @@ class DenseFolder:
         if not image.shape[:2] == iuv.shape[:2] == instance.shape:
             raise DataError(f"{stem}: picture and label maps differ in size")
         part = np.ascontiguousarray(iuv[..., 0])
-        return Sample(image, instance, part > 0, np.ones(instance.max(), bool), part, np.ascontiguousarray(iuv[..., 1:]))
+        return Sample(
+            image, instance, part > 0, np.ones(instance.max(), bool), part, np.ascontiguousarray(iuv[..., 1:])
+        )
 
 
 class Photographs:

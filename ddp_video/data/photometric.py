@@ -37,7 +37,12 @@ def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         length, angle = rng.integers(3, 13), rng.uniform(0, np.pi)
         end = np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2
         kernel, centre = np.zeros((length, length), np.float32), (length - 1) / 2
-        cv2.line(kernel, tuple(np.rint(centre - end).astype(int).tolist()), tuple(np.rint(centre + end).astype(int).tolist()), 1)
+        cv2.line(
+            kernel,
+            tuple(np.rint(centre - end).astype(int).tolist()),
+            tuple(np.rint(centre + end).astype(int).tolist()),
+            1,
+        )
         return cv2.filter2D(image, -1, kernel / kernel.sum())
     factor = rng.uniform(0.35, 0.9)
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

@@ -36,7 +36,9 @@ class Sample:
     @classmethod
     def without_people(cls, image: np.ndarray) -> Sample:
         nobody = np.zeros(image.shape[:2], np.uint8)
-        return cls(image, nobody, nobody.astype(bool), np.zeros(0, bool), nobody, np.zeros((*nobody.shape, 2), np.uint8))
+        return cls(
+            image, nobody, nobody.astype(bool), np.zeros(0, bool), nobody, np.zeros((*nobody.shape, 2), np.uint8)
+        )
 
 
 @dataclass(frozen=True)

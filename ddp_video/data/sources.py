@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ddp_video.data.densepose_coco import DensePoseCoco
 from ddp_video.data.folder import DenseFolder, Photographs
 from ddp_video.data.mixture import Source
 
-KINDS = ("maps", "photos")
+KINDS = ("maps", "coco", "photos")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class SourceSpec:
 
 def parse_source(text: str) -> SourceSpec:
     """'KIND:PATH[@WEIGHT]' -> SourceSpec; raises ValueError."""
-    kind, separator, rest = text.partition(":")
+    kind, _, rest = text.partition(":")
     if kind not in KINDS or not rest:
         raise ValueError(f"data source {text!r} must read KIND:PATH[@WEIGHT] with KIND one of {', '.join(KINDS)}")
     path, at, weight = rest.rpartition("@")
@@ -38,13 +39,18 @@ def parse_source(text: str) -> SourceSpec:
 
 def open_source(spec: SourceSpec) -> Source:
     """The pictures to train on."""
-    if spec.kind == "maps":
-        return DenseFolder(spec.path)
-    return Photographs(spec.path)
+    return Photographs(spec.path) if spec.kind == "photos" else _labelled(spec, held_out=False)
 
 
 def held_out(spec: SourceSpec) -> Source | None:
     """The pictures of the source that are kept from training, None where it has no labelled people."""
+    return None if spec.kind == "photos" else _labelled(spec, held_out=True)
+
+
+def _labelled(spec: SourceSpec, held_out: bool) -> Source:
     if spec.kind == "maps":
-        return DenseFolder(spec.path, held_out=True)
-    return None
+        return DenseFolder(spec.path, held_out)
+    annotations, comma, images = spec.path.partition(",")
+    if not comma:
+        raise ValueError(f"data source 'coco:{spec.path}' must read coco:ANNOTATIONS.json,IMAGES")
+    return DensePoseCoco(annotations, images, held_out)

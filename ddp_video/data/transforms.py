@@ -21,7 +21,10 @@ _MIRROR[: len(MIRROR)] = MIRROR
 class Augmentation:
     """How far training pictures are varied."""
 
-    zoom: tuple[float, float] = (0.75, 2.0)  # of the scale at which the picture's short side fills the crop, log-uniform
+    zoom: tuple[float, float] = (
+        0.75,
+        2.0,
+    )  # of the scale at which the picture's short side fills the crop, log-uniform
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
     mosaic: float = 0.15  # share of crops made of four, each at half the size: many and small people
@@ -210,7 +213,8 @@ def _finish(layers: _Layers, widen: int, min_cells: int = 4) -> Crop:
     number[IGNORE] = IGNORE
     instance = number[layers.cells]
     boxes = np.array(
-        [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s, keep in zip(found, kept, strict=True) if keep], np.float32
+        [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s, keep in zip(found, kept, strict=True) if keep],
+        np.float32,
     ).reshape(-1, 4)
 
     owner = np.where(instance == IGNORE, 0, instance)
@@ -220,5 +224,12 @@ def _finish(layers: _Layers, widen: int, min_cells: int = 4) -> Crop:
     owner = np.where(instance == IGNORE, 0, owner)
     part = np.where((owner > 0) & (instance == 0), 0, part).astype(np.uint8)
     return Crop(
-        np.ascontiguousarray(layers.image), instance, owner, part, layers.uv, layers.dense, boxes, layers.has_dense[kept]
+        np.ascontiguousarray(layers.image),
+        instance,
+        owner,
+        part,
+        layers.uv,
+        layers.dense,
+        boxes,
+        layers.has_dense[kept],
     )

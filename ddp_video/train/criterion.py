@@ -56,7 +56,11 @@ def instance_terms(branch: nn.Module, heads: InstanceOutput, target: Assignment,
     chosen = torch.randperm(len(image), device=image.device)[:MAX_MASKS]
     image, location = image[chosen], location[chosen]
     masks = branch.masks(
-        heads.mask_features, heads.controller[image, location], heads.locations[location], heads.strides[location], image
+        heads.mask_features,
+        heads.controller[image, location],
+        heads.locations[location],
+        heads.strides[location],
+        image,
     )
     person = target.person[image, location]
     whole = batch.instance[image] == batch.person[person, None, None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -187,7 +186,7 @@ class Trainer:
         }
         part = self.out / "checkpoint.pt.part"
         torch.save(state, part)
-        os.replace(part, self.out / "checkpoint.pt")
+        part.replace(self.out / "checkpoint.pt")
         return self.export()
 
     def export(self) -> Path:
@@ -225,7 +224,11 @@ def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:
         if parameter.requires_grad:
             groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
     described = [
-        {"params": parameters, "weight_decay": config.weight_decay * decays, "factor": BACKBONE_LR if pretrained else 1.0}
+        {
+            "params": parameters,
+            "weight_decay": config.weight_decay * decays,
+            "factor": BACKBONE_LR if pretrained else 1.0,
+        }
         for (pretrained, decays), parameters in groups.items()
     ]
     if config.optimizer == "sgd":

@@ -64,7 +64,9 @@ def _validation(spec, config: TrainConfig) -> list[Batch]:
         return []
     crops = PlainCrops(source, config.size, config.validation_pictures)
     size = config.batch_size
-    return [collate([crops[i] for i in range(first, min(first + size, len(crops)))]) for first in range(0, len(crops), size)]
+    return [
+        collate([crops[i] for i in range(first, min(first + size, len(crops)))]) for first in range(0, len(crops), size)
+    ]
 
 
 def _check_charts(spoken: list[str | None], charts: str) -> None:

@@ -41,7 +41,9 @@ def assign(batch: Batch, locations: Tensor, strides: Tensor) -> Assignment:
     return Assignment(person, batch.instance[:, cell[:, 1], cell[:, 0]] != IGNORE, ltrb, centerness(ltrb))
 
 
-def match(boxes: Tensor, centres: Tensor, image_index: Tensor, locations: Tensor, strides: Tensor, images: int) -> Tensor:
+def match(
+    boxes: Tensor, centres: Tensor, image_index: Tensor, locations: Tensor, strides: Tensor, images: int
+) -> Tensor:
     """[N, 4], [N, 2] px, [N], [L, 2], [L] -> [images, L] int64, row of `boxes` or -1."""
     ltrb = distances(locations, boxes[:, None])
     reach = ltrb.amax(-1)

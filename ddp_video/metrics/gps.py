@@ -29,15 +29,15 @@ SCALE_OF_CHART = np.repeat(
 class LabelledPerson:
     """One person of the ground truth.
 
-    box_xyxy: [4] px. area: px^2 of the whole person. mask: [H, W] bool, what dense pose covers. points: [P, 2] int (x, y) of
-    labelled pixels; without any the person is an ignore region. part: [P] chart 1..24. uv: [P, 2] in 0..1. crowd: several
+    box_xyxy: [4] px. area: px^2 of the whole person. mask: [H, W] bool, what dense pose covers. points: [P, 2] (x, y) px,
+    labelled; without any the person is an ignore region. part: [P] chart 1..24. uv: [P, 2] in 0..1. crowd: several
     people under one label.
     """
 
     box_xyxy: np.ndarray
     area: float
     mask: np.ndarray
-    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     part: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     uv: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     crowd: bool = False
@@ -47,7 +47,8 @@ class AccuracyEvaluator:
     """Gathers images; `table()` gives AP and AR by GPS, GPSm and mask IoU, `agreement` the parts at labelled points.
 
     published: count like the published evaluator, quirks included: those of matching are listed at `AveragePrecision`;
-    of its result format it has two more: u and v are cut to 8 bits, and a detection ends at the whole pixels of its box.
+    of its results, which are maps relative to a box, it has three more: u and v are cut to 8 bits, a detection ends at the
+    whole pixels of its box, and a point less than a pixel left of or above a box reads its first column or row.
     """
 
     def __init__(self, geodesics: Geodesics, published: bool = False):
@@ -66,10 +67,11 @@ class AccuracyEvaluator:
         if self.published:
             uv = np.trunc(uv * 255) / 255
             owner = cropped_to_boxes(owner, boxes_xyxy)
-        similarity = {
-            "GPS": point_similarity(owner, part, uv, len(scores), people, self.geodesics),
-            "mask": mask_iou(owner, len(scores), people),
-        }
+        similarity = {"mask": mask_iou(owner, len(scores), people), "GPS": np.zeros((len(scores), len(people)))}
+        for column, person in enumerate(people):
+            pixels = self._pixels(person.points, boxes_xyxy)
+            similarity["GPS"][:, column] = point_similarity(owner, part, uv, pixels, person, self.geodesics)
+            self.agreement.add(look_up(part, np.floor(person.points).astype(int)), person.part)
         similarity["GPSm"] = np.sqrt(similarity["GPS"] * similarity["mask"])
         sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
         person_boxes = np.array([person.box_xyxy for person in people]).reshape(-1, 4)
@@ -87,12 +89,16 @@ class AccuracyEvaluator:
                     crowd=crowd,
                 )
             )
-        for person in people:
-            x, y, inside = clipped(person.points, part.shape)
-            self.agreement.add(np.where(inside, part[y, x], 0), person.part)
         self.num_images += 1
         self.num_people += int(annotated.sum())
         self.num_ignored += int((~annotated).sum())
+
+    def _pixels(self, points: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """[D, P, 2] where each detection is read at each point."""
+        if not self.published:
+            return np.broadcast_to(np.floor(points).astype(int), (len(boxes_xyxy), *points.shape))
+        corner = boxes_xyxy[:, None, :2]
+        return (np.trunc(corner) + np.trunc(points - corner)).astype(int)
 
     def table(self) -> dict[str, dict[str, float]]:
         """{"GPS", "GPSm", "mask"} x the ten columns of `coco_ap.COLUMNS`, 0..1; nan where nobody counts."""
@@ -103,29 +109,31 @@ def point_similarity(
     owner: np.ndarray,
     part: np.ndarray,
     uv: np.ndarray,
-    num_detections: int,
-    people: list[LabelledPerson],
+    pixels: np.ndarray,
+    person: LabelledPerson,
     geodesics: Geodesics,
 ) -> np.ndarray:
-    """GPS [D, G]. owner: [H, W] int, 0 nobody, else 1 + detection. part: [H, W]. uv: [2, H, W]."""
-    out = np.zeros((num_detections, len(people)))
-    for column, person in enumerate(people):
-        if not len(person.points):
-            continue
-        x, y, inside = clipped(person.points, owner.shape)
-        detection = np.where(inside, owner[y, x], 0)
-        predicted = geodesics.landmarks(np.where(detection > 0, part[y, x], 0), uv[:, y, x].T)
-        distance = geodesics.between(geodesics.landmarks(person.part, person.uv), predicted)
-        similarity = np.exp(-(distance**2) / (2 * SCALE_OF_CHART[person.part] ** 2))
-        out[:, column] = np.bincount(detection, similarity, num_detections + 1)[1:] / len(x)
-    return out
+    """GPS [D] of all detections with one person; 0 for a person without points.
+
+    Args:
+        owner: [H, W] int, 0 nobody, else 1 + detection. part: [H, W] chart. uv: [2, H, W].
+        pixels: [D, P, 2] int (x, y), where each detection is read at the person's points.
+    """
+    if not len(person.points):
+        return np.zeros(len(pixels))
+    own = look_up(owner, pixels) == 1 + np.arange(len(pixels))[:, None]
+    chart = np.where(own, look_up(part, pixels), 0)
+    predicted = geodesics.landmarks(chart.ravel(), look_up(uv, pixels).reshape(2, -1).T)
+    labelled = np.tile(geodesics.landmarks(person.part, person.uv), len(pixels))
+    distance = geodesics.between(labelled, predicted).reshape(own.shape)
+    return np.exp(-(distance**2) / (2 * SCALE_OF_CHART[person.part] ** 2)).mean(axis=1)
 
 
-def clipped(points: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x [P] and y [P] that can be looked up in an image of `size` (H, W), and where they were inside it, [P] bool."""
-    x, y = points.T
-    inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
-    return np.where(inside, x, 0), np.where(inside, y, 0), inside
+def look_up(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Values [..., *shape] of an image [..., H, W] at pixels [*shape, 2] (x, y); 0 outside it."""
+    x, y = pixels[..., 0], pixels[..., 1]
+    inside = (x >= 0) & (y >= 0) & (x < image.shape[-1]) & (y < image.shape[-2])
+    return np.where(inside, image[..., y * inside, x * inside], 0)
 
 
 def mask_iou(owner: np.ndarray, num_detections: int, people: list[LabelledPerson]) -> np.ndarray:

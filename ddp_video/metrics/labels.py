@@ -85,7 +85,7 @@ def people_of_maps(
         y, x = np.nonzero(mask)
         chosen = rng.permutation(len(x))[:points_per_person]
         y, x = y[chosen], x[chosen]
-        points = np.stack([x, y], axis=1)
+        points = np.stack([x, y], axis=1) + 0.5
         people.append(LabelledPerson(box, own.sum(), mask, points, part[y, x].astype(np.int64), uv[y, x]))
     return people
 
@@ -95,14 +95,14 @@ class CocoLabels:
 
     Args:
         file: densepose_coco_2014_minival.json, or one like it.
-        images: folder of its pictures.
+        images: folder of its pictures; not needed when predictions of them are at hand.
     Raises:
         DataError: the file is not COCO JSON, or nobody in it has dense pose.
     """
 
     charts = "densepose"
 
-    def __init__(self, file: str | Path, images: str | Path):
+    def __init__(self, file: str | Path, images: str | Path | None = None):
         try:
             content = json.loads(Path(file).read_text(encoding="utf-8"))
             person = {c["id"] for c in content["categories"] if c["name"] == "person"}
@@ -114,7 +114,7 @@ class CocoLabels:
             raise DataError(f"{file} is not COCO JSON with images, annotations and categories ({error!r})") from error
         if not any(a.get("dp_x") for a in annotations):
             raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
-        self._folder = Path(images)
+        self._folder = images and Path(images)
         self._annotations = defaultdict(list)
         for annotation in annotations:
             self._annotations[annotation["image_id"]].append(annotation)
@@ -147,7 +147,7 @@ def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson
         box,
         annotation["area"],
         _dense_mask(annotation, image_size),
-        points.astype(np.int64),
+        points,
         np.array(annotation["dp_I"]).astype(np.int64),
         np.array([annotation["dp_U"], annotation["dp_V"]], float).T,
         crowd,

@@ -52,18 +52,18 @@ def test_gps_equals_a_loop_over_points(body, seed):
     rng = np.random.default_rng(seed)
     people, (instance, part, uv) = random_people(rng), random_maps(rng)
     owner = np.where(part > 0, instance, 0)
-    got = point_similarity(owner, part, uv, 3, people, body)
-    for g, person in enumerate(people):
+    for person in people:
+        got = gps(owner, part, uv, 3, person, body)
         for d in range(3):
             total = 0.0
-            for (x, y), label, label_uv in zip(person.points, person.part, person.uv, strict=True):
+            for (x, y), label, label_uv in zip(person.points.astype(int), person.part, person.uv, strict=True):
                 if owner[y, x] != d + 1:
                     continue
                 here = body.landmarks(part[y, x : x + 1], uv[:, y, x][None])
                 there = body.landmarks(np.array([label]), label_uv[None])
                 distance = body.between(here, there)[0]
                 total += math.exp(-(distance**2) / (2 * SCALE_OF_CHART[label] ** 2))
-            assert got[d, g] == pytest.approx(total / max(len(person.points), 1))
+            assert got[d] == pytest.approx(total / max(len(person.points), 1))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -86,6 +86,11 @@ def test_mask_and_box_iou_equal_counting(seed):
 
     expected = pycocotools.iou(xywh(boxes), xywh(others), crowd)
     np.testing.assert_allclose(box_iou(boxes, others, np.array(crowd, bool)), expected)
+
+
+def gps(owner, part, uv, num_detections, person, body):
+    pixels = np.tile(np.floor(person.points).astype(int), (num_detections, 1, 1))
+    return point_similarity(owner, part, uv, pixels, person, body)
 
 
 def as_dense_pose(instance, part, uv):
@@ -125,9 +130,9 @@ def test_half_the_points_on_background_halve_gps(body):
     )
     part[:, 20:] = 0
     owner = np.where(part > 0, instance, 0)
-    assert point_similarity(owner, part, uv, 1, [person], body)[0, 0] == pytest.approx(0.5)
+    assert gps(owner, part, uv, 1, person, body)[0] == pytest.approx(0.5)
     outside = LabelledPerson(person.box_xyxy, 1600, person.mask, person.points - 39, person.part, person.uv)
-    assert point_similarity(owner, part, uv, 1, [outside], body)[0, 0] == pytest.approx(1 / 1600)
+    assert gps(owner, part, uv, 1, outside, body)[0] == pytest.approx(1 / 1600)
 
 
 def test_an_image_without_anybody_is_fine(body):
@@ -137,18 +142,25 @@ def test_an_image_without_anybody_is_fine(body):
     assert all(np.isnan(value) for columns in evaluator.table().values() for value in columns.values())
 
 
-def test_published_format_cuts_detections_at_their_box(body):
-    instance = np.ones((10, 10), np.int32)
-    part, uv = np.full((10, 10), 2, np.uint8), np.full((2, 10, 10), 0.5, np.float32)
-    person = LabelledPerson(
-        np.array([0, 0, 10, 10.0]), 100, instance > 0, np.array([[9, 9]]), np.array([2]), np.array([[0.5, 0.5]])
-    )
-    rates = {}
-    for published in (False, True):
-        evaluator = AccuracyEvaluator(body, published)
-        evaluator.add(as_dense_pose(instance, part, uv), np.array([[0, 0, 9.9, 9.9]]), np.array([1.0]), [person])
-        rates[published] = evaluator.table()["GPS"]["AP"]
-    assert rates == {False: 1, True: 0}
+@pytest.mark.parametrize(
+    ("point", "box", "clean", "published"),
+    [
+        ((9.5, 9.5), (0, 0, 9.9, 9.9), 1, 0),  # cut away: the box has nine whole pixels
+        ((9.5, 9.5), (0, 0, 10, 10), 1, 1),
+        ((3.2, 5), (4, 0, 10, 10), 0, 1),  # less than a pixel to the left: reads the first column
+        ((2.9, 5), (4, 0, 10, 10), 0, 0),
+    ],
+)
+def test_published_results_are_read_relative_to_their_box(body, point, box, clean, published):
+    columns = np.arange(10)
+    instance = np.tile((columns >= box[0]).astype(np.int32), (10, 1))
+    part, uv = (instance * 2).astype(np.uint8), np.full((2, 10, 10), 0.5, np.float32)
+    labels = np.array([point], float), np.array([2]), np.array([[0.5, 0.5]])
+    person = LabelledPerson(np.array([0, 0, 10, 10.0]), 100, instance > 0, *labels)
+    for quirks, expected in ((False, clean), (True, published)):
+        evaluator = AccuracyEvaluator(body, quirks)
+        evaluator.add(as_dense_pose(instance, part, uv), np.array([box], float), np.array([1.0]), [person])
+        assert evaluator.table()["GPS"]["AP"] == expected
 
 
 def test_points_lie_on_labelled_pixels_and_are_reproducible():
@@ -159,7 +171,7 @@ def test_points_lie_on_labelled_pixels_and_are_reproducible():
     )
     assert len(first[-1].points) == 0 and first[-1].area == 1
     for person, again in zip(first[:-1], second[:-1], strict=True):
-        x, y = person.points.T
+        x, y = person.points.astype(int).T
         assert (person.points == again.points).all() and len(person.points) > 10
         assert person.mask[y, x].all() and (part[y, x] == person.part).all()
         assert len({*map(tuple, person.points)}) == len(person.points)

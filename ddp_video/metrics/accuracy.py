@@ -1,0 +1,53 @@
+"""Predictions and labelled pictures in, accuracy out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+
+from ddp_video.decode import decode
+from ddp_video.errors import DataError
+from ddp_video.metrics.gps import AccuracyEvaluator
+from ddp_video.metrics.labels import LabelledImages
+from ddp_video.structures import FrameBatch, FramePrediction
+
+# Precision over all recalls needs the doubtful detections too: the least score that the paper's detector keeps.
+SCORE_THRESHOLD = 0.05
+
+
+class Predictor(Protocol):
+    """What turns pictures into predictions; `DDPPredictor` is one."""
+
+    charts: str
+
+    def predict(self, frames: FrameBatch) -> list[FramePrediction]: ...
+
+
+def predict_images(predictor: Predictor, labels: LabelledImages, indices: Sequence[int]) -> Iterator[FramePrediction]:
+    """Predictions for the labelled pictures, one by one: they may differ in size."""
+    for index in indices:
+        image = torch.from_numpy(labels.image(index)).permute(2, 0, 1)[None]
+        time = torch.tensor([index])
+        yield from predictor.predict(FrameBatch(image, time, time.double(), first_index=index))
+
+
+def measure(
+    predictions: Iterable[FramePrediction], labels: LabelledImages, indices: Iterable[int], evaluator: AccuracyEvaluator
+) -> None:
+    """Feed the evaluator with predictions and the pictures of `indices`, which belong together in order.
+
+    Raises:
+        DataError: a picture and its prediction differ in size, so they cannot belong together.
+    """
+    for prediction, index in zip(predictions, indices, strict=True):
+        people = labels.people(index)
+        size = prediction.grid.frame_size
+        if people and people[0].mask.shape != size:
+            raise DataError(
+                f"prediction {prediction.index} is of a frame of {size[1]}x{size[0]} px, its labels of "
+                f"{people[0].mask.shape[1]}x{people[0].mask.shape[0]} px: are these the labels of that run?"
+            )
+        found = prediction.instances
+        evaluator.add(decode(prediction), found.boxes_xyxy.numpy(), found.scores.numpy(), people)

@@ -58,6 +58,26 @@ class CutDetector:
             return False
         return structure > self.BROKEN_STRUCTURE or (structure > self.STRUCTURE and colour > self.COLOUR)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that later answers depend on, as arrays."""
+        state = {"recent": np.array(self._recent), "flat": np.array(self._flat)}
+        if self._size is not None:
+            state["size"] = np.array(self._size)
+        if self._last is not None:
+            state["luma"], state["histogram"] = self._last
+        return state
+
+    @classmethod
+    def restore(cls, state: dict[str, np.ndarray]) -> CutDetector:
+        detector = cls()
+        detector._recent.extend(float(value) for value in state["recent"])
+        detector._flat = int(state["flat"])
+        if "size" in state:
+            detector._size = tuple(int(value) for value in state["size"])
+        if "luma" in state:
+            detector._last = state["luma"], state["histogram"]
+        return detector
+
     def _structure_change(self, before: np.ndarray, now: np.ndarray) -> float:
         """0 = the same picture up to gain, offset and motion; about 1 = unrelated."""
         to_before = self._dis.calc(now, before, None)

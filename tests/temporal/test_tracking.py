@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ddp_video.structures import Grid
+from ddp_video.temporal.tracking import MAX_OCCLUSION, Tracker
+
+GRID = Grid(frame_size=(160, 240), input_size=(160, 240))
+HEIGHT, WIDTH = 24, 10  # of a person, in cells
+COLOURS = ((200, 40, 40), (40, 60, 200), (40, 180, 60))
+
+
+@pytest.fixture
+def clip(texture, make_prediction):
+    """A function: paths [people][frames] of left edges in cells, None = not detected; first person in front.
+
+    Returns predictions and frames of textured people in clothes of their own colour over a still background.
+    """
+    background = texture(160, 240, seed=9)
+    clothes = [
+        np.clip(texture(4 * HEIGHT, 4 * WIDTH, seed=i) * 0.4 + np.array(COLOURS[i % 3]) * 0.6, 0, 255).astype(np.uint8)
+        for i in range(3)
+    ]
+
+    def make(paths, drawn=None):
+        predictions, frames = [], []
+        for index in range(len(paths[0])):
+            frame = background.copy()
+            for person in reversed(range(len(paths))):
+                left = (drawn or paths)[person][index]
+                if left is not None:
+                    frame[32 : 32 + 4 * HEIGHT, 4 * left : 4 * (left + WIDTH)] = clothes[person]
+            people = [(8, path[index], 8 + HEIGHT, path[index] + WIDTH) for path in paths if path[index] is not None]
+            predictions.append(make_prediction(GRID, people, index=index))
+            frames.append(frame)
+        return predictions, frames
+
+    return make
+
+
+def ids_of(predictions, frames, tracker=None):
+    tracker = tracker or Tracker()
+    return [tracker.update(*pair).instances.track_id.tolist() for pair in zip(predictions, frames, strict=True)]
+
+
+def test_ids_stay_and_are_not_shared(clip):
+    assert ids_of(*clip([range(2, 22), range(45, 25, -1)])) == [[1, 2]] * 20
+
+
+def test_the_order_of_detections_does_not_matter(clip):
+    predictions, frames = clip([range(2, 14), range(45, 33, -1)])
+    expected = ids_of(predictions, frames)
+
+    def turned(prediction):
+        instances, owner = prediction.instances, 1 - prediction.iuv.owner
+        rows = {name: getattr(instances, name).flip(0) for name in instances.__dataclass_fields__}
+        return replace(prediction, instances=replace(instances, **rows), iuv=replace(prediction.iuv, owner=owner))
+
+    mixed = [turned(p) if i % 2 else p for i, p in enumerate(predictions)]
+    assert ids_of(mixed, frames) == [ids[::-1] if i % 2 else ids for i, ids in enumerate(expected)]
+
+
+@pytest.mark.parametrize("gap", [1, 8, MAX_OCCLUSION - 1])
+def test_an_id_survives_occlusion(clip, gap):
+    """Walks, is hidden for `gap` frames while walking on or standing, and comes back."""
+    paths = [[2, 3, 4, 5] + [None] * gap + [min(6 + gap, 30), min(7 + gap, 31)]]
+    ids = ids_of(*clip(paths))
+    assert ids == [[1]] * 4 + [[]] * gap + [[1]] * 2
+
+
+def test_an_id_does_not_survive_for_ever(clip):
+    ids = ids_of(*clip([[5, 5] + [None] * (MAX_OCCLUSION + 1) + [5]]))
+    assert ids[-1] == [2]
+
+
+def test_crossing_people_keep_their_ids(clip):
+    """The one behind is not detected while hidden, and comes out on the other side."""
+    front, behind = list(range(2, 42, 2)), list(range(42, 2, -2))
+    hidden = [None if abs(f - b) < WIDTH * 0.7 else b for f, b in zip(front, behind, strict=True)]
+    assert None in hidden and hidden[0] is not None and hidden[-1] is not None
+    ids = ids_of(*clip([front, hidden], drawn=[front, behind]))
+    for found, b in zip(ids, hidden, strict=True):
+        assert found == ([1] if b is None else [1, 2])
+
+
+def test_somebody_else_in_the_same_place_gets_another_id(clip):
+    """Another colour where a person was lost is another person."""
+    paths = [[20] * 3 + [None] * 8, [None] * 8 + [20] * 3]
+    assert ids_of(*clip(paths)) == [[1]] * 3 + [[]] * 5 + [[2]] * 3
+
+
+def test_a_cut_ends_all_tracks(clip):
+    predictions, frames = clip([[20] * 6])
+    frames = frames[:3] + [frame[::-1, ::-1].copy() for frame in frames[3:]]
+    assert ids_of(predictions, frames) == [[1]] * 3 + [[2]] * 3
+
+
+def test_no_people_and_late_people(clip, make_prediction):
+    ids = ids_of(*clip([[None] * 2 + [10, 11], [None] * 3 + [40]]))
+    assert ids == [[], [], [1], [1, 2]]
+
+
+def test_only_track_ids_change(clip):
+    predictions, frames = clip([[3], [30]])
+    after = Tracker().update(predictions[0], frames[0])
+    assert after.iuv is predictions[0].iuv and after.instances.mask_logits is predictions[0].instances.mask_logits
+    assert after.instances.track_id.dtype == torch.int64
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 9])
+def test_restored_tracker_goes_on_as_if_nothing_had_happened(clip, at, tmp_path):
+    paths = [range(2, 17), [40, 39, None, None, 36, 35, 34, None, None, 31, 30, 29, 28, 27, 26]]
+    predictions, frames = clip(paths)
+    expected = ids_of(predictions, frames)
+    tracker = Tracker()
+    ids_of(predictions[:at], frames[:at], tracker)
+    np.savez(tmp_path / "tracker.npz", **tracker.state())
+    with np.load(tmp_path / "tracker.npz") as state:
+        restored = Tracker.restore(dict(state))
+    assert ids_of(predictions[at:], frames[at:], restored) == expected[at:]

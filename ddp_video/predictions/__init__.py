@@ -1,0 +1,8 @@
+"""Predictions on disk: a Zarr store that is written block by block and read frame by frame."""
+
+from ddp_video.predictions.lock import run_lock
+from ddp_video.predictions.reader import Predictions, open_predictions
+from ddp_video.predictions.rounding import round_to_half
+from ddp_video.predictions.writer import PredictionWriter
+
+__all__ = ["PredictionWriter", "Predictions", "open_predictions", "round_to_half", "run_lock"]

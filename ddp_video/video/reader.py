@@ -66,6 +66,11 @@ class VideoReader:
         return self._source.info
 
     @property
+    def time_zero(self) -> int:
+        """The pts at which a video made from these frames begins: `start`, or 0 so that times are those of the source."""
+        return 0 if self.start is None else self._pts_at(self.start)
+
+    @property
     def damaged_packets(self) -> int:
         """Packets (of image sequences: files) that the latest pass could not read or decode whole."""
         return self._source.report.damaged_packets

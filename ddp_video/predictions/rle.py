@@ -1,0 +1,38 @@
+"""COCO's run lengths of binary masks: counts of 0s and 1s in turn, columns first, beginning with 0s."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def encode(mask: np.ndarray, size: tuple[int, int] | None = None, top: int = 0, left: int = 0) -> np.ndarray:
+    """Counts, uint32, of a mask.
+
+    mask: [h, w] bool, a rectangle at (top, left) of a picture of `size` (H, W) that is 0 elsewhere; without `size` the
+    rectangle is the picture.
+    """
+    height, width = size or mask.shape
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)  # a 0 before and after each column
+    columns[:, 1:-1] = mask.T
+    steps = np.diff(columns, axis=1)
+
+    def positions(step: int) -> np.ndarray:
+        column, row = np.divmod(np.flatnonzero(steps == step), steps.shape[1])
+        return (column + left) * height + row + top
+
+    starts, ends = positions(1), positions(-1)
+    joined = np.flatnonzero(ends[:-1] == starts[1:])  # a run that goes on at the top of the next column
+    starts, ends = np.delete(starts, joined + 1), np.delete(ends, joined)
+    bounds = np.stack([starts, ends], axis=1).ravel()
+    counts = np.diff(bounds, prepend=0, append=height * width)
+    return (counts[:-1] if len(counts) > 1 and counts[-1] == 0 else counts).astype(np.uint32)
+
+
+def decode(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[H, W] bool mask of counts; ValueError where they do not add up to the picture."""
+    height, width = size
+    total = int(np.sum(counts, dtype=np.uint64))
+    if total != height * width:
+        raise ValueError(f"run lengths add up to {total}, a mask of {height} x {width} has {height * width} pixels")
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T

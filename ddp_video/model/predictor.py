@@ -43,7 +43,7 @@ class DDPPredictor:
             raise ValueError(f"size must be at least {SIZE_MULTIPLE} px, got {size}")
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         self.precision = _choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
         self.score_threshold = score_threshold
@@ -130,7 +130,7 @@ class DDPPredictor:
         return Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id), iuv
 
 
-def _choose_device(device: torch.device | str) -> torch.device:
+def choose_device(device: torch.device | str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -1,0 +1,147 @@
+"""`ddp-video infer`."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+import click
+
+from ddp_video.cli.options import (
+    flow_options,
+    folder_options,
+    picture_options,
+    picture_settings,
+    run_each,
+    smoothing_options,
+    smoothing_settings,
+)
+
+DENSEPOSE_RCNN = "densepose-rcnn"
+
+
+@click.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Each input becomes a run folder OUTPUT/NAME.",
+)
+@click.option(
+    "--model",
+    default="ddp_lite",
+    show_default=True,
+    help="Shipped weights, a .safetensors file of ours, or densepose-rcnn with --weights.",
+)
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="A DensePose R-CNN checkpoint (.pkl, .pth, .safetensors)."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Frames at once; halved when memory runs out.",
+)
+@click.option("--size", type=click.IntRange(min=64), help="Frames are shrunk to this short side, px.  [the model's]")
+@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]")
+@click.option("--start", type=click.FloatRange(min=0), help="Begin so many seconds into the video.")
+@click.option("--end", type=click.FloatRange(min=0), help="End before so many seconds.")
+@click.option("--max-frames", type=click.IntRange(min=1), help="At most so many frames.")
+@click.option("--stride", type=click.IntRange(min=1), default=1, show_default=True, help="Every so-manieth frame.")
+@click.option("--smooth", is_flag=True, help="Smooth on the way, as `ddp-video smooth` does afterwards.")
+@smoothing_options
+@flow_options
+@picture_options
+@folder_options
+def infer(
+    inputs,
+    output,
+    model,
+    weights,
+    device,
+    precision,
+    batch_size,
+    size,
+    score_threshold,
+    start,
+    end,
+    max_frames,
+    stride,
+    smooth,
+    mode,
+    radius,
+    alphas,
+    causal,
+    flow,
+    flow_weights,
+    styles,
+    formats,
+    resume,
+    overwrite,
+    quiet,
+    **look,
+):
+    """Dense pose of every INPUT: a video file, a folder of images, or a glob of images in quotes."""
+    smoothing = smoothing_settings(mode, radius, alphas, causal)
+    if not smooth and (mode, radius, alphas, causal) != (None,) * 4:
+        raise click.UsageError("--mode, --radius, --alphas and --causal say how to smooth; add --smooth")
+
+    from ddp_video.pipeline import Clip
+    from ddp_video.pipeline import infer as infer_one
+    from ddp_video.temporal.flow import load_flow
+
+    pictures = picture_settings(styles, formats, **look)
+    clip = Clip(start, end, max_frames, stride)
+    predictor = _load_predictor(model, weights, device, precision, size, score_threshold)
+    estimator = load_flow(flow, flow_weights, predictor.device) if smooth else None
+
+    def job(source):
+        return lambda progress: infer_one(
+            source,
+            predictor,
+            output / run_name(source),
+            clip=clip,
+            smoothing=smoothing if smooth else None,
+            flow=estimator,
+            batch_size=batch_size,
+            pictures=pictures,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+    return run_each([(run_name(source), output / run_name(source), job(source)) for source in inputs], quiet)
+
+
+def run_name(source: str) -> str:
+    """The name of an input's run folder: a file's stem, a folder's name, of a glob the folder that it looks into."""
+    path = Path(source)
+    if glob.has_magic(source) and not path.exists():
+        path = path.parent
+        while glob.has_magic(str(path)):
+            path = path.parent
+    return (path.resolve().name if path.is_dir() else path.stem) or "run"
+
+
+def _load_predictor(model, weights, device, precision, size, score_threshold):
+    from ddp_video.cli.options import given
+
+    settings = given(device=device, precision=precision, size=size, score_threshold=score_threshold)
+    if model == DENSEPOSE_RCNN:
+        from ddp_video.model.densepose_rcnn import DenseposeRCNNPredictor, load
+
+        if weights is None:
+            raise click.UsageError(f"--model {DENSEPOSE_RCNN} needs --weights, a DensePose R-CNN checkpoint")
+        return DenseposeRCNNPredictor(load(weights), **settings)
+    if weights is not None:
+        raise click.UsageError(f"--weights goes with --model {DENSEPOSE_RCNN}; give weights of ours as --model FILE")
+    from ddp_video.model.predictor import DDPPredictor
+    from ddp_video.model.weights import load_model
+
+    return DDPPredictor(load_model(model), **settings)

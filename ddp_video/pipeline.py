@@ -1,0 +1,232 @@
+"""The two streaming loops: frames to predictions (`infer`), predictions to steadier ones (`smooth`).
+
+Both run as stages on threads of their own, joined by bounded queues: reading, computing, drawing, and writing. Memory
+does not grow with the clip. The store's finished blocks are the truth: a run that was killed goes on behind them and
+draws the pictures before them again from what is stored.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ddp_video.errors import PredictionsError
+from ddp_video.pictures import PictureSettings, PictureWriters
+from ddp_video.predictions import PredictionWriter, round_to_half
+from ddp_video.runs import RunFolder, versions
+from ddp_video.streaming import ahead
+from ddp_video.structures import FrameBatch, FramePrediction
+from ddp_video.temporal.flow import DISFlow, FlowEstimator
+from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
+from ddp_video.temporal.tracking import Tracker
+from ddp_video.video import VideoReader
+
+STAGE_DEPTH = 4  # frames between two stages
+Progress = Callable[[int, int | None], None]  # frames done, frames in all if known
+Step = tuple[np.ndarray, FramePrediction]  # a frame [H, W, 3] uint8 and what is predicted for it
+
+
+class Predictor(Protocol):
+    """What `infer` needs of a model; `DDPPredictor` is one."""
+
+    charts: str
+
+    def predict(self, frames: FrameBatch) -> list[FramePrediction]: ...
+
+    def describe(self) -> dict: ...
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which frames of a video: from `start` to before `end` seconds, every `stride`-th, at most `max_frames`."""
+
+    start: float | None = None
+    end: float | None = None
+    max_frames: int | None = None
+    stride: int = 1
+
+
+def infer(
+    source: str | Path,
+    predictor: Predictor,
+    out: str | Path,
+    *,
+    clip: Clip | None = None,
+    smoothing: SmoothingSettings | None = None,
+    flow: FlowEstimator | None = None,
+    batch_size: int = 4,
+    pictures: PictureSettings | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunFolder:
+    """Predict every frame of a video into the run folder `out`.
+
+    With `smoothing` the predictions are smoothed on the way (paper section 4): the folder equals what `smooth` makes of
+    an unsmoothed one, and unsmoothed logits are never stored. `flow` moves identities and logits between frames; default
+    DIS. `batch_size` frames go through the network at once.
+    """
+    clip, pictures, flow = clip or Clip(), pictures or PictureSettings(), flow or DISFlow()
+    reader = VideoReader(source, **asdict(clip))
+    facts = {
+        "source": _source_facts(reader, clip),
+        "model": predictor.describe(),
+        "charts": predictor.charts,
+        "smoothing": _smoothing_facts(smoothing, flow),
+        "batch_size": batch_size,
+    }
+
+    def steps(store: PredictionWriter) -> Iterator[Step]:
+        smoother = Smoother(smoothing or SmoothingSettings(radius=0), flow)
+        # Whole batches are predicted again, with identities as they were when the first of them came.
+        first = _first_needed(store, smoother, batch_size)
+        tracker = Tracker.restore(store.state(first)) if first else Tracker()
+
+        def raw(batch: FrameBatch) -> Iterator[Step]:
+            store.keep_state(batch.first_index, tracker.state())
+            for picture, prediction in zip(batch.data, predictor.predict(batch), strict=True):
+                frame = _rgb(picture)
+                yield frame, tracker.update(round_to_half(prediction), frame)
+
+        yield from _through_smoother(reader.batches(batch_size), first, raw, smoother, store)
+
+    return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
+
+
+def smooth(
+    run: RunFolder,
+    out: str | Path,
+    *,
+    smoothing: SmoothingSettings | None = None,
+    flow: FlowEstimator | None = None,
+    video: str | Path | None = None,
+    pictures: PictureSettings | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunFolder:
+    """Smooth the predictions of a finished run folder (paper section 4) into another, `out`.
+
+    The flow is that of the source video, which run.json names; `video` says where it is now, if it has moved.
+    """
+    smoothing, pictures, flow = smoothing or SmoothingSettings(), pictures or PictureSettings(), flow or DISFlow()
+    if not run.finished:
+        raise PredictionsError(f"{run.path} is not finished; run `ddp-video infer` with --resume first")
+    if run.facts["smoothing"]:
+        raise PredictionsError(
+            f"{run.path} is smoothed already; give the run folder that `ddp-video infer` made without --smooth"
+        )
+    if Path(out).resolve() == run.path.resolve():
+        raise ValueError(f"the smoothed run cannot replace its own source {run.path}; give another output folder")
+    reader = run.reader(video)
+    predictions = run.predictions
+    facts = {key: run.facts[key] for key in ("source", "model", "charts", "batch_size")}
+    facts["smoothing"] = _smoothing_facts(smoothing, flow)
+
+    def steps(store: PredictionWriter) -> Iterator[Step]:
+        smoother = Smoother(smoothing, flow)
+        first = _first_needed(store, smoother, 1)
+
+        def raw(batch: FrameBatch) -> Iterator[Step]:
+            for index, picture in enumerate(batch.data, batch.first_index):
+                yield _rgb(picture), predictions[index]
+
+        yield from _through_smoother(reader.batches(STAGE_DEPTH), first, raw, smoother, store)
+
+    return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
+
+
+def _first_needed(store: PredictionWriter, smoother: Smoother, multiple: int) -> int:
+    """The first frame that must be predicted again so that the first unfinished one comes out as ever."""
+    return max(0, store.frames_done - smoother.warm_up) // multiple * multiple
+
+
+def _through_smoother(batches, first: int, raw, smoother: Smoother, store: PredictionWriter) -> Iterator[Step]:
+    """Every frame with its finished prediction: stored ones as they are, the others from `raw` through the smoother."""
+    done = store.frames_done
+    waiting: deque[np.ndarray] = deque()
+
+    def finish(predictions: list[FramePrediction]) -> Iterator[Step]:
+        for prediction in predictions:
+            frame = waiting.popleft()
+            yield frame, store[prediction.index] if prediction.index < done else prediction
+
+    with closing(batches):
+        for batch in batches:
+            for index, picture in enumerate(batch.data, batch.first_index):
+                if index < first:
+                    yield _rgb(picture), store[index]
+            if batch.first_index >= first:
+                for frame, prediction in raw(batch):
+                    waiting.append(frame)
+                    yield from finish(smoother.push(prediction, frame))
+        yield from finish(smoother.flush())
+
+
+def _run(
+    reader: VideoReader,
+    out: str | Path,
+    facts: dict,
+    steps: Callable[[PredictionWriter], Iterator[Step]],
+    pictures: PictureSettings,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> RunFolder:
+    """Write what `steps` gives into a run folder: predictions, then pictures, frame by frame."""
+    began = time.monotonic()
+    facts = {**facts, "pictures": pictures.describe()}
+    with RunFolder.begin(out, facts, resume=resume, overwrite=overwrite) as run:
+        if run.finished:
+            return run
+        with ExitStack() as stack:
+            store = stack.enter_context(PredictionWriter(run.store, header=run.facts["source"], resume=resume))
+            resumed_at = store.frames_done
+            writers = stack.enter_context(PictureWriters(run.path, reader, pictures))
+            computed = stack.enter_context(closing(ahead(steps(store), STAGE_DEPTH)))
+            drawing = ((prediction, writers.draw(frame, prediction)) for frame, prediction in computed)
+            drawn = stack.enter_context(closing(ahead(drawing, STAGE_DEPTH)))
+            total = reader.frame_count
+            count = 0
+            for count, (prediction, images) in enumerate(drawn, 1):
+                if prediction.index >= store.frames_done:
+                    store.append(prediction)
+                writers.write(images, prediction.pts)
+                if progress:
+                    progress(count, total)
+        seconds = time.monotonic() - began
+        run.facts["state"] = "finished"
+        run.facts["statistics"] = {
+            "frames": count,
+            "resumed_at": resumed_at,
+            "seconds": round(seconds, 3),
+            "frames_per_second": round((count - resumed_at) / seconds, 3),
+            "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "damaged_packets": reader.damaged_packets,
+            "resized_frames": reader.resized_frames,
+            "audio_skipped": writers.audio_skipped,
+        }
+        run.facts["versions"] = versions()
+        run.save()
+        return run
+
+
+def _source_facts(reader: VideoReader, clip: Clip) -> dict:
+    return {**reader.info.describe(), "fingerprint": reader.fingerprint(), "clip": asdict(clip)}
+
+
+def _smoothing_facts(smoothing: SmoothingSettings | None, flow: FlowEstimator) -> dict | None:
+    return smoothing and {**asdict(smoothing), "flow": flow.describe()}
+
+
+def _rgb(picture) -> np.ndarray:
+    """[3, H, W] tensor of a batch -> [H, W, 3] array, without a copy."""
+    return picture.permute(1, 2, 0).numpy()

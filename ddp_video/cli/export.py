@@ -1,0 +1,36 @@
+"""`ddp-video export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--to",
+    "to",
+    required=True,
+    type=click.Choice(["densepose", "coco"]),
+    help="densepose: a list of frames as apply_net.py dump writes it, for torch.load. coco: JSON with RLE masks.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+def export(run, to, output, quiet):
+    """Write the run folder RUN in the formats of other tools: boxes, scores, identities, and each person's labels and uv.
+
+    The formats are described in `ddp_video.export`.
+    """
+    from tqdm import tqdm
+
+    from ddp_video.export import export as export_run
+
+    with tqdm(unit="frame", desc=run.name, disable=True if quiet else None) as bar:
+
+        def show(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        export_run(run, output, to, show)

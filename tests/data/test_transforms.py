@@ -1,0 +1,157 @@
+"""Crops: labels stay on their pixels whatever is done to the picture, and mirroring follows the charts' table."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ddp_video import charts
+from ddp_video.data import transforms
+from ddp_video.data.sample import IGNORE, UNLABELLED, Sample
+from ddp_video.data.transforms import Augmentation, plain_crop, train_crop
+
+
+def painted_sample(height=200, width=260, points=False):
+    """A picture whose red is 10 x chart, green 60 x person, blue 255 u: so that labels can be read off the picture."""
+    instance = np.zeros((height, width), np.uint8)
+    part, uv = instance.copy(), np.zeros((height, width, 2), np.uint8)
+    for person, (top, left, h, w) in enumerate([(20, 30, 140, 80), (60, 150, 130, 90)], 1):
+        at = np.s_[top : top + h, left : left + w]
+        instance[at] = person
+        part[at] = 1 + np.arange(h)[:, None] * 24 // h
+        uv[at] = np.stack(np.broadcast_arrays(np.arange(w) * 2, np.arange(h)[:, None]), -1)
+    image = np.stack([part * 10, instance * 60, uv[..., 0]], -1)
+    if not points:
+        return Sample(image, instance, part > 0, np.ones(2, bool), part, uv)
+    y, x = (a.ravel()[::37] for a in np.nonzero(instance))
+    rows = np.stack([x + 0.5, y + 0.5, part[y, x], *(uv[y, x].T / 255)], 1).astype(np.float32)
+    return Sample(image, instance, part > 0, np.ones(2, bool), points=rows)
+
+
+def centres(crop):
+    """The picture at the middle of every cell: mean of the four pixels that meet there. [h, h, 3]"""
+    image = crop.image.astype(float)
+    return (image[1::4, 1::4] + image[1::4, 2::4] + image[2::4, 1::4] + image[2::4, 2::4]) / 4
+
+
+def agreement(crop, mirrored=False):
+    """Share of labelled cells whose chart, person and u can be read off the picture."""
+    colours = centres(crop)
+    labelled = (crop.part > 0) & (crop.part != UNLABELLED)
+    part = np.array(charts.MIRROR)[np.where(labelled, crop.part, 0)] if mirrored else crop.part
+    right_part = np.abs(colours[..., 0] - 10.0 * part) < 5
+    u = crop.uv[..., 0]
+    if mirrored:
+        u = np.where(np.isin(crop.part, charts.MIRROR_FLIPS_U), 1 - u, u)
+    right_u = np.abs(colours[..., 2] - 255 * u) < 6
+    assert labelled.sum() > 20
+    return (right_part & right_u)[labelled].mean()
+
+
+@pytest.fixture
+def geometry_only(monkeypatch):
+    monkeypatch.setattr(transforms, "photometric", lambda image, rng: image)
+    return Augmentation(mirror=0.0, mosaic=0.0, hide=0.0, widen_sites=0)
+
+
+def test_labels_stay_on_their_pixels(geometry_only):
+    for seed in range(12):
+        crop = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(seed))
+        # Not all: cells at chart borders see a mixed colour.
+        assert agreement(crop) > 0.75
+
+
+def test_there_is_no_shift_between_picture_and_labels():
+    """The crop at the picture's own size takes every label from the pixel under the cell's centre."""
+    x = np.arange(128)
+    ramp = np.broadcast_to(x, (128, 128)).astype(np.uint8)
+    everyone = np.ones((128, 128), np.uint8)
+    sample = Sample(
+        np.stack([ramp] * 3, -1), everyone, everyone > 0, np.ones(1, bool), everyone, np.stack([ramp, ramp.T], -1)
+    )
+    crop = plain_crop(sample, 128)
+    assert np.array_equal(crop.image, sample.image)
+    expected = 4 * np.arange(32) + 1.5  # the pixels 1 and 2 of each cell are equally near
+    assert np.abs(crop.uv[..., 0] * 255 - expected).max() <= 0.51
+    assert np.abs(crop.uv[..., 1] * 255 - expected[:, None]).max() <= 0.51
+    assert crop.boxes.tolist() == [[0, 0, 128, 128]]
+
+
+def test_mirror_swaps_sides_and_turns_u_on_the_torso(geometry_only):
+    mirror = replace(geometry_only, mirror=1.0)
+    for seed in range(6):
+        plain = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(seed))
+        flipped = train_crop([painted_sample()], 128, mirror, np.random.default_rng(seed))
+        assert np.array_equal(flipped.image, plain.image[:, ::-1])
+        assert agreement(flipped, mirrored=True) == pytest.approx(agreement(plain), abs=1e-9)
+        width = plain.image.shape[1]
+        assert np.array_equal(np.sort(flipped.boxes[:, 0]), np.sort(width - plain.boxes[:, 2]))
+
+
+def test_pictures_with_points_are_not_mirrored(geometry_only):
+    mirror = replace(geometry_only, mirror=1.0)
+    crops = [
+        train_crop([painted_sample(points=True)], 128, a, np.random.default_rng(3)) for a in (geometry_only, mirror)
+    ]
+    assert np.array_equal(crops[0].image, crops[1].image)
+
+
+def test_points_label_the_cells_that_they_fall_into(geometry_only):
+    for seed in range(6):
+        crop = train_crop([painted_sample(points=True)], 128, geometry_only, np.random.default_rng(seed))
+        labelled = (crop.part != UNLABELLED) & (crop.owner > 0)
+        assert 20 < labelled.sum() < (crop.owner > 0).sum()
+        u = np.abs(centres(crop)[..., 2] - 255 * crop.uv[..., 0])[labelled & (crop.part > 0)]
+        assert np.median(u) < 8  # a cell is 4 px wide, 8 grey levels
+
+
+def test_boxes_hold_their_people(geometry_only):
+    for seed in range(12):
+        crop = train_crop([painted_sample()] * 4, 128, geometry_only, np.random.default_rng(seed))
+        assert len(crop.boxes) == len(crop.has_dense) == len(set(np.unique(crop.instance)) - {0, IGNORE})
+        for number, (x0, y0, x1, y1) in enumerate(crop.boxes, 1):
+            y, x = np.nonzero(crop.instance == number)
+            assert len(x) >= 4
+            assert (4 * x + 2 >= x0).all() and (4 * x + 2 <= x1).all()
+            assert (4 * y + 2 >= y0).all() and (4 * y + 2 <= y1).all()
+
+
+def test_widened_sites_are_background_next_to_people(geometry_only):
+    widened = 0
+    for seed in range(6):
+        narrow = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(seed))
+        wide = train_crop([painted_sample()], 128, replace(geometry_only, widen_sites=2), np.random.default_rng(seed))
+        added = (wide.owner > 0) & (narrow.owner == 0)
+        assert (wide.part[added] == 0).all()
+        assert np.array_equal(wide.instance, narrow.instance)
+        kept = narrow.owner > 0
+        assert np.array_equal(wide.owner[kept], narrow.owner[kept])
+        widened += added.any()
+    assert 0 < widened < 6  # by 0, 1 or 2 cells
+
+
+def test_hidden_rectangles_take_the_labels_away(geometry_only):
+    plain = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(2))
+    hidden = train_crop([painted_sample()], 128, replace(geometry_only, hide=1.0), np.random.default_rng(2))
+    covered = np.abs(centres(hidden) - centres(plain)).sum(-1) > 30
+    assert covered.any()
+    assert (hidden.instance[covered] == 0).all() and not hidden.dense[covered].any()
+
+
+def test_slivers_are_ignored_and_crowds_stay_out():
+    sample = painted_sample()
+    instance = sample.instance.copy()
+    instance[:10, :10] = 3  # two cells or so
+    instance[180:, :] = IGNORE
+    crop = plain_crop(replace(sample, instance=instance, has_dense=np.ones(3, bool)), 128)
+    assert len(crop.boxes) == 2
+    assert (crop.owner[crop.instance == IGNORE] == 0).all()
+    assert (crop.part[crop.instance == IGNORE] == UNLABELLED).all()
+
+
+def test_the_same_seed_gives_the_same_crop():
+    first, second = (
+        train_crop([painted_sample()] * 4, 128, Augmentation(), np.random.default_rng(7)) for _ in range(2)
+    )
+    for name in ("image", "instance", "owner", "part", "uv", "dense", "boxes"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))

@@ -30,14 +30,18 @@ def suppress_background(mask_logits: Tensor, image: Tensor, num_images: int) -> 
         mask_logits: [K, h, w] of M_ins, image by image, best score first.
         image: [K] int64, ascending.
     """
-    count = len(mask_logits)
-    nobody = 2 * count
-    # The rank says who wins: first those that cover a cell, by score, then those that border it, by score.
-    rank = torch.arange(count, device=mask_logits.device)[:, None, None]
-    rank = torch.where(mask_logits > 0, rank, torch.where(mask_logits > ACTIVE_LOGIT, rank + count, nobody))
-    people = torch.bincount(image, minlength=num_images).tolist()
-    empty = rank.new_full((1, *mask_logits.shape[1:]), nobody)
-    best = torch.stack([torch.cat([of_image, empty]).amin(0) for of_image in rank.split(people)])
-    sites = (best < nobody).nonzero()
-    owner = best[sites[:, 0], sites[:, 1], sites[:, 2]] % max(count, 1)
-    return Foreground(sites.int(), owner)
+    sites, owner, first = [], [], 0
+    for i, logits in enumerate(mask_logits.split(torch.bincount(image, minlength=num_images).tolist())):
+        count = len(logits)
+        if count:
+            # The rank says who wins: first those that cover a cell, by score, then those that border it, by score.
+            rank = torch.arange(count, dtype=torch.int16, device=logits.device)[:, None, None]
+            rank = torch.where(logits > 0, rank, rank + count).masked_fill_(logits <= ACTIVE_LOGIT, 2 * count)
+            best = rank.amin(0)
+            y, x = (best < 2 * count).nonzero().unbind(1)
+            sites.append(torch.stack([torch.full_like(y, i), y, x], 1))
+            owner.append(best[y, x].long() % count + first)
+        first += count
+    if not sites:
+        return Foreground(image.new_zeros(0, 3, dtype=torch.int32), image.new_zeros(0))
+    return Foreground(torch.cat(sites).int(), torch.cat(owner))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ddp_video.sparse.sites import ActiveSites
 
-# Bytes of gathered neighbourhoods at a time: about what a core's second-level cache holds beside the weights.
+# Bytes of gathered neighbourhoods at a time and thread: about what a core's second-level cache holds.
 CHUNK_BYTES = 1 << 20
 
 
@@ -60,11 +60,10 @@ def _neighbourhoods(features: Tensor, neighbours: Tensor):
     """Yields ([R, 9 C] values under the nine taps, the R rows as a slice) until all sites are done."""
     count, channels = features.shape
     padded = torch.cat([features, features.new_zeros(1, channels)])  # the row that stands for inactive cells
+    step = max(64, CHUNK_BYTES * torch.get_num_threads() // (9 * channels * features.element_size()))
     if features.is_cuda:
-        step = count
-    else:
-        step = max(64, CHUNK_BYTES // (9 * channels * features.element_size()))
-    for start in range(0, count, max(step, 1)):
+        step = max(count, 1)
+    for start in range(0, count, step):
         rows = slice(start, min(start + step, count))
         patches = padded.index_select(0, neighbours[rows].reshape(-1))
         yield patches.view(-1, 9 * channels), rows

@@ -44,7 +44,7 @@ class DDPPredictor:
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
         self.device = choose_device(device)
-        self.precision = _choose_precision(self.device) if precision == "auto" else precision
+        self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
         self.score_threshold = score_threshold
         self.weights = getattr(model, "weights", None)
@@ -94,7 +94,7 @@ class DDPPredictor:
         try:
             return self._run_once(data, grid)
         except RuntimeError as error:
-            if len(data) == 1 or not _is_out_of_memory(error):
+            if len(data) == 1 or not is_out_of_memory(error):
                 raise
         # Outside the handler, so that the traceback no longer holds the failed run's tensors.
         if self.device.type == "cuda":
@@ -142,7 +142,7 @@ def choose_device(device: torch.device | str) -> torch.device:
     return chosen
 
 
-def _choose_precision(device: torch.device) -> str:
+def choose_precision(device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     cpu = Path("/proc/cpuinfo")
@@ -150,6 +150,6 @@ def _choose_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and native else "fp32"
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
     # PyTorch has a class of its own for CUDA only.
     return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -34,7 +34,7 @@ def frames(count: int, height: int = 72, width: int = 100, first: int = 0) -> Fr
 
 
 def test_predictions_are_well_formed(model):
-    predictor = DenseposeRCNNPredictor(model, size=96)
+    predictor = DenseposeRCNNPredictor(model, "cpu", "fp32", size=96)
     batch = frames(2, first=40)
     predictions = predictor.predict(batch)
     assert [p.index for p in predictions] == [40, 41]
@@ -57,7 +57,7 @@ def test_predictions_are_well_formed(model):
 
 
 def test_batch_equals_single_frames(model):
-    predictor = DenseposeRCNNPredictor(model, size=96)
+    predictor = DenseposeRCNNPredictor(model, "cpu", "fp32", size=96)
     batch = frames(2)
     for index, together in enumerate(predictor.predict(batch)):
         one = slice(index, index + 1)
@@ -69,13 +69,13 @@ def test_batch_equals_single_frames(model):
 
 
 def test_nobody_is_an_ordinary_value(model):
-    (prediction,) = DenseposeRCNNPredictor(model, size=96, score_threshold=0.9999999).predict(frames(1))
+    (prediction,) = DenseposeRCNNPredictor(model, "cpu", "fp32", size=96, score_threshold=0.9999999).predict(frames(1))
     assert len(prediction.instances) == len(prediction.iuv) == 0
     assert not decode(prediction).part.any()
 
 
 def test_out_of_memory_halves_the_batch(model):
-    predictor = DenseposeRCNNPredictor(model, size=96)
+    predictor = DenseposeRCNNPredictor(model, "cpu", "fp32", size=96)
     sizes = []
 
     def short_of_memory(images, score_threshold):
@@ -94,7 +94,7 @@ def test_wrong_settings_are_refused(model):
         DenseposeRCNNPredictor(model, precision="int8")
     with pytest.raises(ValueError, match="size"):
         DenseposeRCNNPredictor(model, size=8)
-    with pytest.raises(ValueError, match="score_threshold"):
+    with pytest.raises(ValueError, match="score threshold"):
         DenseposeRCNNPredictor(model, score_threshold=1.5)
 
 

@@ -19,10 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddp_video.errors import OutputError, WeightsError
-from ddp_video.model.densepose_rcnn.config import PREDICTOR, RCNNConfig, recognise
+from ddp_video.model.densepose_rcnn.config import MODEL_NAME, PREDICTOR, RCNNConfig, recognise
 from ddp_video.model.densepose_rcnn.network import DensePoseRCNN
-
-MODEL_NAME = "densepose-rcnn"
 
 # Tensors that change no output: uncertainty of U and V, and what old versions of detectron2 stored.
 UNUSED = (

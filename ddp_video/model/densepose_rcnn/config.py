@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ddp_video.charts import NUM_CLASSES
 from ddp_video.errors import WeightsError
 
+MODEL_NAME = "densepose-rcnn"
+
 # Residual blocks of res2, res3, res4 and res5.
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 

@@ -107,7 +107,7 @@ class DensePoseHead(nn.Module):
 
 
 class ChartPredictor(nn.Module):
-    """Head features [K, C, s, s] -> charts on 4s x 4s cells."""
+    """Head features [K, C, s, s] -> charts on 4s x 4s cells. In float32 always: U and V need more than bfloat16's 8 bits."""
 
     def __init__(self, config: RCNNConfig):
         super().__init__()
@@ -126,7 +126,8 @@ class ChartPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> Charts:
         def predict(layer: nn.Module) -> Tensor:
-            return F.interpolate(layer(x).float(), scale_factor=2, mode="bilinear", align_corners=False)
+            with torch.autocast(x.device.type, enabled=False):
+                return F.interpolate(layer(x.float()), scale_factor=2, mode="bilinear", align_corners=False)
 
         coarse, fine = predict(self.ann_index_lowres), predict(self.index_uv_lowres)
         if self.confident:

@@ -8,26 +8,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddp_video.model.densepose_rcnn.checkpoint import MODEL_NAME
+from ddp_video.model.densepose_rcnn.config import MODEL_NAME
 from ddp_video.model.densepose_rcnn.network import DensePoseRCNN, Detections
 from ddp_video.model.densepose_rcnn.paste import paste
+from ddp_video.model.predictor import DTYPES, choose_device, choose_precision, is_out_of_memory
 from ddp_video.structures import UNTRACKED, FrameBatch, FramePrediction, Grid, Instances
 
 SHORT_SIDE = 800  # px, of the published models' input
 LONGEST_PER_SHORTEST = 1333 / 800  # a longer frame is made smaller than `size` on its short side too
+MIN_SIZE = 64
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# detectron2 evaluates with 0.05 and shows with 0.8. In a global map every box hides what lies under it, so that video
+# wants fewer boxes than evaluation.
+SCORE_THRESHOLD = 0.5
 
 
 class DenseposeRCNNPredictor:
-    """
+    """Runs a DensePose R-CNN on batches of frames.
+
     Args:
         model: from `densepose_rcnn.load`.
-        device: where to run.
-        precision: "fp32", "bf16" or "fp16".
-        size: px of the short side that frames are resized to, up or down as detectron2 does.
-        score_threshold: people that score no more are left out. detectron2 evaluates with 0.05 and shows with 0.8; in a
-            global map every box hides what lies under it, so that video wants fewer than evaluation.
+        device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
+        precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
+        size: px, of the short side that frames are resized to, up or down as detectron2 does.
+        score_threshold: people that score no more are left out, 0..1.
     """
 
     charts = "densepose"  # the official ones, of the SMPL-based DensePose-COCO
@@ -35,67 +39,67 @@ class DenseposeRCNNPredictor:
     def __init__(
         self,
         model: DensePoseRCNN,
-        device: torch.device | str = "cpu",
-        precision: str = "fp32",
+        device: torch.device | str = "auto",
+        precision: str = "auto",
         size: int = SHORT_SIDE,
-        score_threshold: float = 0.5,
+        score_threshold: float = SCORE_THRESHOLD,
     ):
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-        if size < 64:
-            raise ValueError(f"size must be at least 64 px, got {size}")
-        if not 0 <= score_threshold < 1:
-            raise ValueError(f"score_threshold must lie in 0..1, got {score_threshold}")
-        self.device = torch.device(device)
-        self.model = model.to(self.device)
-        self.precision = precision
+        if precision not in ("auto", *DTYPES):
+            raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
+        if size < MIN_SIZE:
+            raise ValueError(f"size must be at least {MIN_SIZE} px, got {size}")
+        if not 0 <= score_threshold <= 1:
+            raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
+        self.device = choose_device(device)
+        self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size
         self.score_threshold = score_threshold
+        self.model = model.to(self.device)
 
     def describe(self) -> dict:
-        """What decides the result, for run.json."""
+        """What run.json records."""
         return {
-            "name": MODEL_NAME,
-            "config": {"name": self.model.config.name, **asdict(self.model.config)},
-            "weights": self.model.source,
-            "charts": self.charts,
+            "model": {"name": MODEL_NAME, "zoo_name": self.model.config.name, **asdict(self.model.config)},
+            "weights": self.model.source.get("file"),
+            "weights_sha256": self.model.source.get("sha256"),
+            "device": str(self.device),
             "precision": self.precision,
             "size": self.size,
             "score_threshold": self.score_threshold,
         }
 
-    def predict(self, batch: FrameBatch) -> list[FramePrediction]:
-        """One prediction a frame, on the CPU."""
-        grid = Grid(batch.frame_size, input_size(batch.frame_size, self.size))
+    def predict(self, frames: FrameBatch) -> list[FramePrediction]:
+        """One prediction a frame, on the CPU. When memory runs out the batch is halved, down to single frames."""
+        if len(frames) == 0:
+            return []
+        grid = Grid(frames.frame_size, input_size(frames.frame_size, self.size))
         # As detectron2 (through Pillow) resizes: 8 bits in, 8 bits out, with antialiasing.
-        images = F.interpolate(batch.data.cpu(), grid.input_size, mode="bilinear", antialias=True, align_corners=False)
-        return [
-            self._prediction(batch, index, grid, detections) for index, detections in enumerate(self._detect(images))
-        ]
+        images = F.interpolate(frames.data.cpu(), grid.input_size, mode="bilinear", antialias=True)
+        return [self._prediction(frames, i, grid, found) for i, found in enumerate(self._detect(images))]
 
     def _detect(self, images: Tensor) -> list[Detections]:
-        dtype = PRECISIONS[self.precision]
+        dtype = DTYPES[self.precision]
         try:
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                 return self.model(images.to(self.device), self.score_threshold)
-        except torch.cuda.OutOfMemoryError:
-            if len(images) == 1:
+        except RuntimeError as error:
+            if len(images) == 1 or not is_out_of_memory(error):
                 raise
+        # Outside the handler, so that the traceback no longer holds the failed run's tensors.
         half = len(images) // 2
         return self._detect(images[:half]) + self._detect(images[half:])
 
-    def _prediction(self, batch: FrameBatch, index: int, grid: Grid, detections: Detections) -> FramePrediction:
-        boxes, scores = detections.boxes_xyxy, detections.scores
-        masks, dense_masks, iuv = paste(boxes, scores, detections.charts, grid)
+    def _prediction(self, frames: FrameBatch, index: int, grid: Grid, found: Detections) -> FramePrediction:
+        masks, dense_masks, iuv = paste(found.boxes_xyxy, found.scores, found.charts, grid)
         (frame_h, frame_w), (input_h, input_w) = grid.frame_size, grid.input_size
-        to_frame = boxes.new_tensor([frame_w / input_w, frame_h / input_h]).repeat(2)
-        track_id = torch.full_like(scores, UNTRACKED, dtype=torch.int64)
+        boxes = found.boxes_xyxy * found.boxes_xyxy.new_tensor([frame_w / input_w, frame_h / input_h] * 2)
+        track_id = torch.full_like(found.scores, UNTRACKED, dtype=torch.int64)
         return FramePrediction(
-            index=batch.first_index + index,
-            pts=int(batch.pts[index]),
-            pts_seconds=float(batch.pts_seconds[index]),
+            index=frames.first_index + index,
+            pts=int(frames.pts[index]),
+            pts_seconds=float(frames.pts_seconds[index]),
             grid=grid,
-            instances=Instances(boxes * to_frame, scores, masks, dense_masks, track_id).to("cpu"),
+            instances=Instances(boxes, found.scores, masks, dense_masks, track_id).to("cpu"),
             iuv=iuv.to("cpu"),
         )
 

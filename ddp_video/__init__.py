@@ -1,0 +1,30 @@
+"""Dense pose of people in any video, steady over time.
+
+    model = ddp_video.load_model("ddp_lite")
+    run = ddp_video.infer("input.mp4", model)
+    steady = ddp_video.smooth(run)
+    for frame in steady.predictions:
+        pose = decode(frame)  # from ddp_video.decode: part, uv and instance at full size
+
+Everything else lives in its room: `ddp_video.decode`, `ddp_video.video`, `ddp_video.render`, ...
+"""
+
+from importlib import import_module
+
+_ROOMS = {
+    "evaluate_stability": "stability",
+    "infer": "pipeline",
+    "load_model": "model.weights",
+    "open_predictions": "predictions",
+    "smooth": "pipeline",
+}
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name: str):
+    # Imported when first asked for: `ddp-video --help` should not wait for torch.
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'ddp_video' has no attribute {name!r}")
+    value = getattr(import_module(f"ddp_video.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value

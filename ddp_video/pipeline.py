@@ -19,9 +19,11 @@ from typing import Protocol
 import numpy as np
 
 from ddp_video.errors import PredictionsError
+from ddp_video.model.ddp import DDP
+from ddp_video.model.predictor import DDPPredictor
 from ddp_video.pictures import PictureSettings, PictureWriters
 from ddp_video.predictions import PredictionWriter, round_to_half
-from ddp_video.runs import RunFolder, versions
+from ddp_video.runs import RunFolder, run_name, versions
 from ddp_video.streaming import ahead
 from ddp_video.structures import FrameBatch, FramePrediction
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
@@ -56,8 +58,8 @@ class Clip:
 
 def infer(
     source: str | Path,
-    predictor: Predictor,
-    out: str | Path,
+    model: DDP | Predictor,
+    out: str | Path | None = None,
     *,
     clip: Clip | None = None,
     smoothing: SmoothingSettings | None = None,
@@ -68,13 +70,15 @@ def infer(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> RunFolder:
-    """Predict every frame of a video into the run folder `out`.
+    """Predict every frame of a video into the run folder `out` (default: runs/NAME).
 
     With `smoothing` the predictions are smoothed on the way (paper section 4): the folder equals what `smooth` makes of
     an unsmoothed one, and unsmoothed logits are never stored. `flow` moves identities and logits between frames; default
     DIS. `batch_size` frames go through the network at once.
     """
     clip, pictures, flow = clip or Clip(), pictures or PictureSettings(), flow or DISFlow()
+    out = out or Path("runs") / run_name(source)
+    predictor = DDPPredictor(model) if isinstance(model, DDP) else model
     reader = VideoReader(source, **asdict(clip))
     facts = {
         "source": _source_facts(reader, clip),
@@ -102,8 +106,8 @@ def infer(
 
 
 def smooth(
-    run: RunFolder,
-    out: str | Path,
+    run: RunFolder | str | Path,
+    out: str | Path | None = None,
     *,
     smoothing: SmoothingSettings | None = None,
     flow: FlowEstimator | None = None,
@@ -113,18 +117,20 @@ def smooth(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> RunFolder:
-    """Smooth the predictions of a finished run folder (paper section 4) into another, `out`.
+    """Smooth the predictions of a finished run folder (paper section 4) into another, `out` (default: smoothed/NAME).
 
     The flow is that of the source video, which run.json names; `video` says where it is now, if it has moved.
     """
     smoothing, pictures, flow = smoothing or SmoothingSettings(), pictures or PictureSettings(), flow or DISFlow()
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    out = Path(out or Path("smoothed") / run.path.resolve().name)
     if not run.finished:
         raise PredictionsError(f"{run.path} is not finished; run `ddp-video infer` with --resume first")
     if run.facts["smoothing"]:
         raise PredictionsError(
             f"{run.path} is smoothed already; give the run folder that `ddp-video infer` made without --smooth"
         )
-    if Path(out).resolve() == run.path.resolve():
+    if out.resolve() == run.path.resolve():
         raise ValueError(f"the smoothed run cannot replace its own source {run.path}; give another output folder")
     reader = run.reader(video)
     predictions = run.predictions

@@ -7,6 +7,7 @@ isocontour.mp4, iuv.mkv, parts.mp4, ...   the pictures
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
 import json
 import platform
@@ -120,6 +121,16 @@ class RunFolder:
                 "name the right one with --video, or run `ddp-video infer` again"
             )
         return reader
+
+
+def run_name(source: str | Path) -> str:
+    """The name of an input's run folder: a file's stem, a folder's name, of a glob the folder that it looks into."""
+    source, path = str(source), Path(source)
+    if glob.has_magic(source) and not path.exists():
+        path = path.parent
+        while glob.has_magic(str(path)):
+            path = path.parent
+    return (path.resolve().name if path.is_dir() else path.stem) or "run"
 
 
 def _as_json(facts: dict) -> dict:

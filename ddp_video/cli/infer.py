@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 import click
@@ -94,6 +93,7 @@ def infer(
 
     from ddp_video.pipeline import Clip
     from ddp_video.pipeline import infer as infer_one
+    from ddp_video.runs import run_name
     from ddp_video.temporal.flow import load_flow
 
     pictures = picture_settings(styles, formats, **look)
@@ -101,11 +101,11 @@ def infer(
     predictor = _load_predictor(model, weights, device, precision, size, score_threshold)
     estimator = load_flow(flow, flow_weights, predictor.device) if smooth else None
 
-    def job(source):
+    def job(source, folder):
         return lambda progress: infer_one(
             source,
             predictor,
-            output / run_name(source),
+            folder,
             clip=clip,
             smoothing=smoothing if smooth else None,
             flow=estimator,
@@ -116,17 +116,10 @@ def infer(
             progress=progress,
         )
 
-    return run_each([(run_name(source), output / run_name(source), job(source)) for source in inputs], quiet)
-
-
-def run_name(source: str) -> str:
-    """The name of an input's run folder: a file's stem, a folder's name, of a glob the folder that it looks into."""
-    path = Path(source)
-    if glob.has_magic(source) and not path.exists():
-        path = path.parent
-        while glob.has_magic(str(path)):
-            path = path.parent
-    return (path.resolve().name if path.is_dir() else path.stem) or "run"
+    folders = [output / run_name(source) for source in inputs]
+    return run_each(
+        [(folder.name, folder, job(source, folder)) for source, folder in zip(inputs, folders, strict=True)], quiet
+    )
 
 
 def _load_predictor(model, weights, device, precision, size, score_threshold):

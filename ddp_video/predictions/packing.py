@@ -85,7 +85,7 @@ def unpack_runs(block: Arrays, row: int) -> list[np.ndarray]:
 def pack_states(states: dict[int, Arrays]) -> np.ndarray:
     """[S] uint8, one safetensors file of the arrays kept with some frames."""
     named = {
-        f"{index}/{name}": np.ascontiguousarray(array)
+        f"{index}/{name}": np.asarray(array, order="C")  # keeps scalars scalar, unlike ascontiguousarray
         for index, state in states.items()
         for name, array in state.items()
     }

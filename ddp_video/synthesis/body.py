@@ -1,0 +1,107 @@
+"""The parametric body: phenotype -> rest vertices and joints, and posing by linear blend skinning."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ddp_video.synthesis.charts import build_tables
+from ddp_video.synthesis.pack import SKIN_VERTICES, Body
+from ddp_video.synthesis.rig import Rig
+
+_ANCHORS = {"gender": 2, "age": 5, "muscle": 3, "weight": 3, "height": 2, "proportions": 2, "cupsize": 3, "firmness": 3}
+_FIRST_ANCHOR = {"age": -1 / 3}  # newborns lie below the 0 of the age scale
+_ORIGINS = ("african", "asian", "caucasian")
+
+
+class BodyModel:
+    """Evaluates `Body` for people. `visible` lists the V' of its V vertices that are drawn (skin and eyes)."""
+
+    def __init__(self, body: Body):
+        self.data = body
+        self.rig = Rig(tuple(map(str, body.bones)), body.parents, body.canonical_heads.astype(np.float64))
+        self.visible = np.unique(body.faces)
+        renumber = np.full(len(body.canonical), -1, np.int32)
+        renumber[self.visible] = np.arange(len(self.visible), dtype=np.int32)
+        self.renumber = renumber
+        self.faces = renumber[body.faces]
+        skin = self.visible[self.visible < SKIN_VERTICES]
+        joints = {name: self.rig.head(name) for name in self.rig.bones}
+        self.charts = build_tables(body.canonical[skin], joints, body.part_weights[skin].argmax(1))
+        self.keypoints = [
+            (renumber[body.keypoint_vertex[a:b]], body.keypoint_weight[a:b])
+            for a, b in zip(body.keypoint_start[:-1], body.keypoint_start[1:], strict=True)
+        ]
+        eyes = [self.rig.index["eye.L"], self.rig.index["eye.R"]]
+        self.eye_faces = np.isin(body.bone_index[body.faces, 0], eyes).all(1) & (body.faces >= SKIN_VERTICES).all(1)
+        self.expression = {str(name): i for i, name in enumerate(body.expression_names)}
+
+    def coefficients(self, phenotype: dict[str, float]) -> np.ndarray:
+        """[K] shape coefficients of a person given by eleven values in 0..1.
+
+        gender 0 male .. 1 female; age 0 baby, 1/3 child, 2/3 young, 1 old; african, asian and caucasian are normalised.
+        """
+        origin = np.array([phenotype[name] for name in _ORIGINS])
+        values = list(origin / origin.sum())
+        for name, count in _ANCHORS.items():  # tent functions between the anchor bodies of each scale
+            anchors = np.linspace(_FIRST_ANCHOR.get(name, 0.0), 1, count)
+            x = np.clip(phenotype[name], anchors[0], anchors[-1])
+            values += list(np.maximum(0, 1 - np.abs(x - anchors) / (anchors[1] - anchors[0])))
+        mask = self.data.phenotype_mask
+        return np.prod(np.array(values, np.float32) * mask + (1 - mask), axis=1) @ self.data.projection
+
+    def shape(self, coefficients: np.ndarray, expression: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Rest vertices [V, 3] float32 of the whole base mesh and bone heads [B, 3] float64, m.
+
+        expression: strength 0..1 of facial movements by name.
+        """
+        body = self.data
+        vertices = body.template + (coefficients @ body.basis).reshape(-1, 3)
+        heads = body.bone_heads + (coefficients @ body.heads_basis).reshape(-1, 3)
+        if expression:
+            head_size = (vertices[body.expression_vertex].max(0) - vertices[body.expression_vertex].min(0))[2]
+            canonical = body.canonical[body.expression_vertex]
+            scale = head_size / (canonical.max(0) - canonical.min(0))[2]
+            for name, strength in expression.items():
+                movement = body.expressions[self.expression[name]]
+                vertices[body.expression_vertex] += np.float32(strength * scale) * movement
+        return vertices.astype(np.float32, copy=False), heads.astype(np.float64)
+
+
+@njit(cache=True, fastmath=True)
+def skin(rest, weights, bone_index, matrices, out):
+    """Pose rest vertices [n, 3] by the six strongest of the [B, 3, 4] bone transforms each, into out [n, 3]."""
+    for i in range(len(rest)):
+        x, y, z = rest[i, 0], rest[i, 1], rest[i, 2]
+        px = py = pz = np.float32(0)
+        for k in range(weights.shape[1]):
+            w = weights[i, k]
+            if w < 1e-4:
+                break
+            m = matrices[bone_index[i, k]]
+            px += w * (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3])
+            py += w * (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3])
+            pz += w * (m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3])
+        out[i, 0], out[i, 1], out[i, 2] = px, py, pz
+
+
+@njit(cache=True, fastmath=True)
+def vertex_normals(vertices, faces, normals):
+    """Unit normals [n, 3], area-weighted means of the faces around each vertex."""
+    normals[:] = 0
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        x1, y1, z1 = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        x2, y2, z2 = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2
+        for v in (a, b, c):
+            normals[v, 0] += nx
+            normals[v, 1] += ny
+            normals[v, 2] += nz
+    for i in range(len(vertices)):
+        length = math.sqrt(normals[i, 0] ** 2 + normals[i, 1] ** 2 + normals[i, 2] ** 2) + 1e-12
+        normals[i, 0] /= length
+        normals[i, 1] /= length
+        normals[i, 2] /= length

@@ -1,0 +1,32 @@
+"""Colours that clothes, hair, eyes and things come in; BGR, 0..1."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+
+EYES = np.array([(0.05, 0.1, 0.2), (0.03, 0.06, 0.1), (0.35, 0.25, 0.12), (0.2, 0.28, 0.2)], np.float32)
+_HAIR = np.array(  # RGB: black, dark brown, brown, light brown, blond, red, grey
+    [(0.05, 0.05, 0.06), (0.1, 0.08, 0.06), (0.22, 0.13, 0.08), (0.4, 0.25, 0.15), (0.7, 0.55, 0.35), (0.5, 0.2, 0.08), (0.6, 0.6, 0.6)]
+)  # fmt: skip
+
+
+def cloth_colour(rng: np.random.Generator) -> np.ndarray:
+    """[3] float32: greys, black and white most, then blues, then anything."""
+    kind = rng.random()
+    hue, saturation, value = rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.2, 0.95)
+    if kind < 0.22:  # dark clothes are what people wear
+        saturation, value = rng.uniform(0, 0.2), rng.uniform(0.03, 0.25)
+    elif kind < 0.45:
+        saturation, value = rng.uniform(0, 0.15), rng.uniform(0.2, 0.97)
+    elif kind < 0.65:
+        hue, saturation, value = rng.uniform(0.55, 0.68), rng.uniform(0.2, 0.7), rng.uniform(0.1, 0.6)
+    return np.array(colorsys.hsv_to_rgb(hue, saturation, value)[::-1], np.float32)
+
+
+def hair_colour(rng: np.random.Generator, old: bool) -> np.ndarray:
+    """[3] float32."""
+    grey = len(_HAIR) - 1
+    index = grey if old and rng.random() < 0.6 else rng.choice(len(_HAIR), p=[0.28, 0.22, 0.2, 0.12, 0.1, 0.04, 0.04])
+    return (_HAIR[index][::-1] * rng.uniform(0.8, 1.3)).astype(np.float32)

@@ -1,0 +1,87 @@
+"""From light to file: what lens, shutter, sensor and codec do to a rendered picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit
+
+_CURVE = 2048  # entries of the response table, over 0 .. 2 in the root of linear light
+
+
+@dataclass(frozen=True)
+class Look:
+    """One camera's response; the same for all frames of a shot.
+
+    curve: [2048] output 0..1 over sqrt(light) in 0..2. gain, bias: [3] BGR. grey: black and white. blur: sigma px.
+    noise: standard deviation 0..1. jpeg: quality, 0 = not compressed.
+    """
+
+    curve: np.ndarray
+    gain: np.ndarray
+    bias: np.ndarray
+    grey: bool
+    blur: float
+    noise: float
+    jpeg: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Look:
+        exposure, gamma = rng.uniform(0.75, 1.2), rng.uniform(0.85, 1.2)
+        x = np.arange(_CURVE) / (_CURVE / 2) * np.sqrt(exposure)
+        x = np.where(x > 0.8, 0.8 + 0.2 * np.tanh((x - 0.8) / 0.2), x)  # highlights roll off
+        dim = rng.random() < 0.08  # low light: dark and grainy
+        curve = np.clip(x, 0, 1) ** gamma * (rng.uniform(0.25, 0.6) if dim else 1)
+        return cls(
+            curve=curve.astype(np.float32),
+            gain=(1 + rng.normal(0, 0.04, 3)).astype(np.float32),
+            bias=rng.normal(0, 0.012, 3).astype(np.float32),
+            grey=bool(rng.random() < 0.05),
+            blur=rng.uniform(0.3, 1.2) if rng.random() < 0.35 else 0.0,
+            noise=rng.uniform(0.03, 0.07) if dim else rng.uniform(0.002, 0.03) if rng.random() < 0.7 else 0.0,
+            jpeg=int(rng.integers(30, 92)) if rng.random() < 0.5 else 0,
+        )
+
+
+def grain(size: int) -> np.ndarray:
+    """[size + 64, size + 64, 3] normal noise, of which every picture takes another window."""
+    return np.random.default_rng(0).standard_normal((size + 64, size + 64, 3)).astype(np.float32)
+
+
+@njit(cache=True, fastmath=True)
+def _respond(image, curve, gain, bias, grey, noise, sigma, out):
+    top = len(curve) - 1
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            mean = np.float32(0)
+            for k in range(3):
+                entry = min(int(np.sqrt(max(image[y, x, k], np.float32(0))) * (_CURVE / 2)), top)
+                image[y, x, k] = curve[entry] * gain[k] + bias[k]
+                mean += image[y, x, k] / 3
+            for k in range(3):
+                value = mean if grey else image[y, x, k]
+                out[y, x, k] = np.uint8(min(max((value + noise[y, x, k] * sigma) * 255 + 0.5, 0.0), 255.0))
+
+
+def develop(light: np.ndarray, look: Look, noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """uint8 BGR [H, W, 3] from linear light [H, W, 3] float32 (which is overwritten)."""
+    if look.blur:
+        light = cv2.GaussianBlur(light, (0, 0), look.blur)
+    size = light.shape[0]
+    y, x = rng.integers(0, 64, 2)
+    out = np.empty(light.shape, np.uint8)
+    _respond(
+        light,
+        look.curve,
+        look.gain,
+        look.bias,
+        look.grey,
+        noise[y : y + size, x : x + size],
+        np.float32(look.noise),
+        out,
+    )
+    if look.jpeg:
+        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, look.jpeg])[1], cv2.IMREAD_COLOR)
+    return out

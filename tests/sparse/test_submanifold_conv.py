@@ -1,5 +1,9 @@
 """Every backend equals conv2d times the mask, forward and gradient."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -122,6 +126,25 @@ def test_wrong_arguments(change, message):
         submanifold_conv(active=ActiveSites(sites, SIZE), **arguments)
     with pytest.raises(ValueError, match="sites must be integer"):
         ActiveSites(sites.float(), SIZE)
+
+
+def test_spconv_weight_layout():
+    """On CPU spconv is right only under one thread, so its layout is checked in a process of its own."""
+    pytest.importorskip("spconv.pytorch")
+    code = """
+import torch
+from ddp_video.sparse import ActiveSites, submanifold_conv
+from ddp_video.sparse.spconv_backend import _run
+torch.manual_seed(0)
+sites = (torch.rand(2, 13, 17) < 0.4).nonzero().int()
+active, x = ActiveSites(sites, (2, 13, 17)), torch.randn(len(sites), 12)
+for c_in, c_out in ((12, 20), (20, 8)):
+    weight, bias = torch.randn(c_out, c_in, 3, 3), torch.randn(c_out)
+    ours = submanifold_conv(x, weight, bias, active)
+    torch.testing.assert_close(_run(x, weight, bias, active), ours, rtol=1e-4, atol=1e-4)
+    x = ours
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from ddp_video.train.config import PRESETS, TrainConfig
     multiple=True,
     required=True,
     metavar="KIND:PATH[@WEIGHT]",
-    help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize` writes them), synthetic:ASSETS (made on the fly), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.",
+    help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize` writes them), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.",
 )
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints, losses and pictures."
@@ -45,7 +46,7 @@ from ddp_video.train.config import PRESETS, TrainConfig
 @click.option("--tensorboard", is_flag=True, help="Also write losses and pictures for TensorBoard.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train(data, out, config_file, preset, changes, init, minutes, resume, device, workers, tensorboard, quiet):
-    """Train a model; the averaged weights are exported to OUT/model.safetensors.
+    """Train a model; the averaged weights are exported to OUT/<model>-<hash>.safetensors.
 
     With several GPUs (or processes): torchrun --nproc-per-node N -m ddp_video.cli.main train ...
     """
@@ -66,4 +67,5 @@ def train(data, out, config_file, preset, changes, init, minutes, resume, device
         tensorboard=tensorboard,
         quiet=quiet,
     )
-    click.echo(f"weights in {weights}")
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+        click.echo(f"weights in {weights}")

@@ -203,8 +203,13 @@ class Trainer:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError) as error:
             raise TrainingError(f"cannot resume from {path}: {error}; start without --resume") from error
-        ours = (self.config.to_dict(), self.model.config.to_dict())
-        if (state["config"], state["model_config"]) != ours:
+        try:
+            same = (
+                TrainConfig(**state["config"]) == self.config and state["model_config"] == self.model.config.to_dict()
+            )
+        except TypeError:  # a setting that this version does not know
+            same = False
+        if not same:
             raise TrainingError(f"{path} is of a run with other settings; use its own, or another output folder")
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])

@@ -15,9 +15,9 @@ from ddp_video.data.sample import Batch, collate
 from ddp_video.data.sources import held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
 from ddp_video.errors import DataError
-from ddp_video.model.backbone import load_imagenet_backbone
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
+from ddp_video.model.pretrained import load_pretrained_backbone
 from ddp_video.train.config import TrainConfig
 from ddp_video.train.loop import Trainer
 
@@ -44,7 +44,10 @@ def start(
     trainer = Trainer(model, mixture, validation, config, out, device, **options)
     if resume:
         trainer.resume()
-    return trainer.run()
+    weights = trainer.run()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    return weights
 
 
 def _model(config: TrainConfig, init: str) -> DDP:
@@ -54,7 +57,7 @@ def _model(config: TrainConfig, init: str) -> DDP:
         return load_model(init)
     model = DDP(CONFIGS[config.model])
     if init == "imagenet":
-        load_imagenet_backbone(model)
+        load_pretrained_backbone(model)
     return model
 
 

@@ -29,7 +29,7 @@ def validate(model: DDP, batches: list[Batch]) -> dict[str, float]:
     part: share of charted sites with the right chart. swapped: share with the chart of the other side of the body.
     uv_error: mean absolute error of U and V on the true chart. mask_iou: mean over people of the IoU between the true mask and
     that of the best-scoring of their locations; person_score is its score. false_score: mean over crops of the best score
-    of any location that is no person's.
+    of any location where nobody is.
     """
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
@@ -56,7 +56,9 @@ def validate(model: DDP, batches: list[Batch]) -> dict[str, float]:
             mask, true = logits[0, 0] > 0, batch.instance[image[0]] == batch.person[person]
             add("mask_iou", ((mask & true).sum() / (mask | true).sum().clamp(min=1))[None])
             add("person_score", score[image, best])
-        add("false_score", torch.where((target.person < 0) & target.counted, score, 0).amax(1))
+        cell = (heads.locations / STRIDE).long()
+        nobody = batch.instance[:, cell[:, 1], cell[:, 0]] == 0
+        add("false_score", torch.where(nobody, score, 0).amax(1))
 
         sites, owner = active_sites(batch)
         image, y, x = sites.unbind(1)

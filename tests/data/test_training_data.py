@@ -52,13 +52,13 @@ def test_held_out_pictures_are_the_others(folder):
 
 def test_damaged_and_missing_data(folder, tmp_path):
     (folder / "000_iuv.png").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match="000_iuv.png"):
+    with pytest.raises(DataError, match=r"000_iuv\.png"):
         DenseFolder(folder, held_out=None)[0]
     with pytest.raises(DataError, match="no such data folder"):
         DenseFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     for source in (DenseFolder, Photographs):
-        with pytest.raises(DataError, match="no .*(pictures|photographs)"):
+        with pytest.raises(DataError, match=r"no .*(pictures|photographs)"):
             source(tmp_path / "empty")
 
 

@@ -216,7 +216,7 @@ def test_configuration_files(tmp_path):
     assert TrainConfig.from_dict(json.loads(json.dumps({"lr": 0.5}))).lr == 0.5
     assert config.changed(["lr=2e-3", "precision=fp16", "milestones=[1]"]).milestones == (1,)
     for wrong in ("size=100", "lr", "speed=3", "optimizer=adam", "steps=0", "steps=many"):
-        with pytest.raises(ValueError, match="must|set"):
+        with pytest.raises(ValueError, match=r"must|set"):
             config.changed([wrong])
     with pytest.raises(ValueError, match="unknown training settings: speed"):
         TrainConfig.from_dict({"speed": 1})

@@ -1,0 +1,104 @@
+"""`ddp-video train` as it is called."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ddp_video.cli.train import train
+from ddp_video.data.folder import is_held_out
+from ddp_video.errors import DataError, TrainingError, WeightsError
+from ddp_video.model.weights import read_info
+
+QUICK = [
+    "--init",
+    "scratch",
+    "--set",
+    "size=64",
+    "--set",
+    "batch_size=1",
+    "--set",
+    "steps=2",
+    "--set",
+    "validate_every=1",
+]
+QUICK += ["--device", "cpu", "--workers", "0", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("people")
+    held_out = next(n for n in (f"{i:03}" for i in range(1000)) if is_held_out(n))
+    for name in ("a", "b", held_out):
+        instance = np.zeros((64, 64), np.uint8)
+        instance[10:50, 20:40] = 1
+        cv2.imwrite(str(folder / f"{name}.jpg"), np.full((64, 64, 3), 128, np.uint8))
+        cv2.imwrite(str(folder / f"{name}_iuv.png"), np.stack([instance * 2, instance * 90, instance * 9], -1))
+        cv2.imwrite(str(folder / f"{name}_inst.png"), instance)
+    return folder
+
+
+def call(*arguments):
+    return CliRunner().invoke(train, [str(a) for a in arguments], catch_exceptions=True)
+
+
+def test_train_and_go_on_from_its_weights(people, tmp_path):
+    result = call("--data", f"maps:{people}", "-o", tmp_path / "first", *QUICK)
+    assert result.exit_code == 0, result.output
+    weights = result.output.split("weights in ")[1].strip()
+    info = read_info(weights)
+    assert info.metadata["step"] == 2 and info.metadata["training"]["size"] == 64
+    lines = [json.loads(line) for line in (tmp_path / "first" / "log.jsonl").read_text().splitlines()]
+    assert sum("validation/part" in line for line in lines) == 2
+    again = call("--data", f"maps:{people}", "-o", tmp_path / "second", *QUICK, "--init", weights)
+    assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (["--data", "maps:/nowhere"], DataError, "no such data folder: /nowhere"),
+        (["--data", "films:/nowhere"], ValueError, "maps, coco"),
+        (["--data", "maps:PEOPLE", "--set", "size=65"], ValueError, "multiple of 64"),
+        (["--data", "maps:PEOPLE", "--config", "/nowhere.toml"], DataError, "nowhere.toml"),
+        (["--data", "maps:PEOPLE", "--init", "/nowhere.safetensors"], WeightsError, "nowhere"),
+        (["--data", "maps:PEOPLE", "--resume"], TrainingError, "cannot resume"),
+    ],
+)
+def test_what_is_wrong_is_said(people, tmp_path, arguments, error, says):
+    arguments = [a.replace("PEOPLE", str(people)) for a in arguments]
+    result = call(*QUICK, "-o", tmp_path / "out", *arguments)
+    assert isinstance(result.exception, error)
+    assert says in str(result.exception) and "\n" not in str(result.exception)
+
+
+def test_wrong_usage(people, tmp_path):
+    assert call("-o", tmp_path).exit_code == 2
+    both = call("--data", f"maps:{people}", "-o", tmp_path, "--config", "x.toml", "--preset", "lite")
+    assert both.exit_code == 2 and "not both" in both.output
+
+
+@pytest.mark.slow
+def test_two_processes(people, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ddp_video.cli.main",
+        "train",
+    ]
+    command += ["--data", f"maps:{people}", "-o", str(tmp_path), *QUICK]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("weights in") == 1
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3  # one process writes

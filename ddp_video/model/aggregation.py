@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_video.model.normalization import group_norm
+
+
+@dataclass(frozen=True)
+class Features:
+    """What both branches read. agg: X_agg [B, C, H/4, W/4]. pyramid: stride (8, 16, 32, 64) -> [B, C, h, w]."""
+
+    agg: Tensor
+    pyramid: dict[int, Tensor]
 
 
 class Aggregation(nn.Module):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from ddp_video.model.aggregation import Aggregation
+from ddp_video.model.aggregation import Aggregation, Features
 from ddp_video.model.backbone import FPN, FPN_STRIDES, Backbone
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.detection import Detections, detect
@@ -17,14 +15,6 @@ from ddp_video.model.suppression import Foreground, suppress_background
 from ddp_video.structures import STRIDE, UNTRACKED, Instances, SparseIUV
 
 SIZE_MULTIPLE = 32  # the coarsest level that the pyramid adds to a finer one
-
-
-@dataclass(frozen=True)
-class Features:
-    """agg: X_agg [B, C, H/4, W/4]. pyramid: stride (8, 16, 32, 64) -> [B, C, H/stride, W/stride]."""
-
-    agg: Tensor
-    pyramid: dict[int, Tensor]
 
 
 class DDP(nn.Module):

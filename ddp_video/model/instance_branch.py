@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddp_video.model.aggregation import Features
 from ddp_video.model.backbone import FPN_STRIDES
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.controller import Controller, GeneratedParameters
@@ -89,7 +90,7 @@ class InstanceBranch(nn.Module):
         # A box starts at the middle of its level's range: four strides from its centre to each side.
         nn.init.constant_(self.box_and_centerness.bias[:4], 4.0)
 
-    def forward(self, features) -> InstanceOutput:
+    def forward(self, features: Features) -> InstanceOutput:
         """Features -> predictions at every location."""
         classes, boxes, centerness, box_maps, locations, strides = [], [], [], [], [], []
         for level, stride in enumerate(HEAD_STRIDES):

@@ -79,7 +79,7 @@ def evaluate(
         from ddp_video.runs import RunFolder
 
         run = RunFolder.open(source)
-        predictions, charts = run.predictions, run.facts["model"]["model"]["charts"]
+        predictions, charts = run.predictions, run.facts["charts"]
         if len(predictions) != len(truth):
             raise DataError(f"{source} holds {len(predictions)} frames, {data} labels of {len(truth)} pictures")
         predictions = (predictions[index] for index in indices)

@@ -1,7 +1,8 @@
 """How far apart two points of the body are, walked over its skin, given their chart coordinates (paper section 6).
 
-Two bodies: ours, whose table ships with the package (made by `make_body_table.py`: distances between 2,000 landmarks, to
-within 1.5 cm, or .03 of a GPS), and SMPL of DensePose-COCO, whose official files the user brings.
+Two bodies: ours, whose table ships with the package (made by `make_body_table.py`), and SMPL of DensePose-COCO, whose
+official files the user brings. Our table holds distances between 2,000 landmarks: against exact paths it is off by 1.4 cm
+on average (bias +2.5 mm), which moves the similarity of a point by .02 (bias -.003).
 """
 
 from __future__ import annotations

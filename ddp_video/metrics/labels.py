@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from scipy.ndimage import zoom
 
+from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, read_image
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
+from ddp_video.predictions import rle
 
 POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
 SMALLEST_PERSON = 32**2  # px^2; smaller people are ignore regions, as the sizes of the paper's table start here
@@ -155,13 +156,11 @@ def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson
 
 
 def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
-    from pycocotools import mask as rle
-
     x, y, w, h = annotation["bbox"]
-    parts: Sequence[dict] = [part for part in annotation.get("dp_masks", []) if part]
+    parts = [rle.decode(run_lengths(part["counts"]), part["size"]) for part in annotation.get("dp_masks", []) if part]
     if not parts:
         return _segmentation(annotation, image_size)
-    union = np.max([rle.decode(part) for part in parts], axis=0).astype(float)
+    union = np.any(parts, axis=0).astype(float)
     union = zoom(union, (max(h, 1) / union.shape[0], max(w, 1) / union.shape[1]), order=1, prefilter=False) > 0.5
     mask = np.zeros(image_size, bool)
     left, top = int(x), int(y)
@@ -172,13 +171,4 @@ def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
 
 
 def _segmentation(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
-    from pycocotools import mask as rle
-
-    shape = annotation.get("segmentation")
-    if not shape:
-        return np.zeros(image_size, bool)
-    if isinstance(shape, list):
-        shape = rle.merge(rle.frPyObjects(shape, *image_size))
-    elif isinstance(shape["counts"], list):
-        shape = rle.frPyObjects(shape, *image_size)
-    return rle.decode(shape).astype(bool)
+    return segmentation_mask(annotation.get("segmentation") or [], image_size)

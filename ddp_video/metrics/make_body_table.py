@@ -1,6 +1,6 @@
 """Makes body_geodesics.npz, the distances over our body's skin that the package ships.
 
-    python -m ddp_video.metrics.make_body_table PACK      (PACK: the asset pack of `ddp_video.synthesis`; about 3 minutes)
+    python -m ddp_video.metrics.make_body_table PACK      (PACK: the asset pack of `ddp_video.synthesis`; 2 minutes)
 
 The canonical rest body is covered by landmarks, denser where k of the GPS is small (hands 1.7 cm, torso 5.5 cm apart). Every
 cell of a 64 x 64 raster of each chart is given the landmark nearest to what a camera sees there: the inside of the mouth and
@@ -10,10 +10,13 @@ point nearest to the middle stands for all. Distances are stored in steps of 5 m
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from ddp_video.metrics.geodesics import BODY_TABLE
 from ddp_video.metrics.gps import SCALE_OF_CHART
 from ddp_video.metrics.surface import (
     distances_from,
@@ -23,6 +26,9 @@ from ddp_video.metrics.surface import (
     spread_points,
     visibility,
 )
+from ddp_video.synthesis.body import BodyModel
+from ddp_video.synthesis.charts import chart_points
+from ddp_video.synthesis.pack import SKIN_VERTICES, load_pack
 
 NUM_LANDMARKS = 2000
 NUM_SAMPLES = 1_500_000
@@ -82,3 +88,21 @@ def make_table(vertices: np.ndarray, faces: np.ndarray, part_weights: np.ndarray
         "distances": np.minimum(np.round(table[low] / STEP), 255).astype(np.uint8),
         "metres": np.float64(STEP),
     }
+
+
+def main(pack: str) -> None:
+    body = load_pack(Path(pack)).body
+    skin = body.faces[(body.faces < SKIN_VERTICES).all(axis=1)]
+    used, faces = np.unique(skin, return_inverse=True)
+    tables = BodyModel(body).charts
+
+    def charts_of(part, points):
+        return chart_points(tables, part, points.astype(np.float32))
+
+    vertices = body.canonical[used].astype(np.float64)
+    table = make_table(vertices, faces.reshape(skin.shape), body.part_weights[used], charts_of)
+    np.savez_compressed(Path(__file__).with_name(BODY_TABLE), **table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

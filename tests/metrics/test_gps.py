@@ -161,17 +161,3 @@ def test_published_results_are_read_relative_to_their_box(body, point, box, clea
         evaluator = AccuracyEvaluator(body, quirks)
         evaluator.add(as_dense_pose(instance, part, uv), np.array([box], float), np.array([1.0]), [person])
         assert evaluator.table()["GPS"]["AP"] == expected
-
-
-def test_points_lie_on_labelled_pixels_and_are_reproducible():
-    instance, part, uv = random_maps(np.random.default_rng(0), (100, 100), people=3)
-    instance[0, 0], part[0, 0] = 9, 1  # one pixel of somebody: too small
-    first, second = (
-        people_of_maps(instance, part, uv.transpose(1, 2, 0), np.random.default_rng(5), smallest=30) for _ in range(2)
-    )
-    assert len(first[-1].points) == 0 and first[-1].area == 1
-    for person, again in zip(first[:-1], second[:-1], strict=True):
-        x, y = person.points.astype(int).T
-        assert (person.points == again.points).all() and len(person.points) > 10
-        assert person.mask[y, x].all() and (part[y, x] == person.part).all()
-        assert len({*map(tuple, person.points)}) == len(person.points)

@@ -10,6 +10,7 @@ Each accumulator takes the frames of a video one by one and keeps only the lates
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +39,15 @@ class Series:
     def add(self, numerator: float, denominator: float = 1.0) -> None:
         self.numerators.append(float(numerator))
         self.denominators.append(float(denominator))
+
+    @classmethod
+    def joined(cls, series: Iterable[Series]) -> Series:
+        """Those of several clips, one after the other."""
+        out = cls()
+        for one in series:
+            out.numerators += one.numerators
+            out.denominators += one.denominators
+        return out
 
     @property
     def value(self) -> float:
@@ -254,6 +264,13 @@ class Lag:
         self.difference = {shift: Series() for shift in range(-MAX_LAG, MAX_LAG + 1)}
         self._unsmoothed: deque[np.ndarray] = deque(maxlen=2 * MAX_LAG + 1)
         self._smoothed: deque[np.ndarray] = deque(maxlen=MAX_LAG + 1)
+
+    @classmethod
+    def joined(cls, lags: Sequence[Lag]) -> Lag:
+        """Of several clips."""
+        out = cls()
+        out.difference = {shift: Series.joined([lag.difference[shift] for lag in lags]) for shift in out.difference}
+        return out
 
     def push(self, unsmoothed_iuv: np.ndarray, iuv: np.ndarray) -> None:
         """The next frame of both, [H, W, 3] uint8."""

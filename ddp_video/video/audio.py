@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import chain
 
 import av
 from av.container import OutputContainer
@@ -33,10 +32,11 @@ class AudioCopy:
             elif (name := streams[0].codec_context.name) not in COPIED_TO_MP4:
                 self.skipped = f"{name} audio cannot be put into mp4 as it is"
             else:
-                self._output = output.add_stream_from_template(streams[0])
+                self._stream = output.add_stream_from_template(streams[0])
                 self._packets = self._input.demux(streams[0])
         except (av.FFmpegError, OSError, ValueError) as error:
             self.skipped = f"its audio cannot be read ({getattr(error, 'strerror', None) or error})"
+        self._next = self._read()
 
     def copy(self, output: OutputContainer, start: Fraction, until: Fraction, origin: Fraction) -> None:
         """Write what sounds from `start` on and begins before `until`, both seconds of the source.
@@ -44,25 +44,20 @@ class AudioCopy:
         Called with rising `until`, so that sound and pictures lie beside each other in the file. `origin` is the time
         of the source that is zero in the output.
         """
-        for packet in self._read():
-            if packet.dts is None or packet.pts is None:
-                continue
-            begins = packet.pts * packet.time_base
-            if begins >= until:
-                self._packets = chain([packet], self._packets)
-                return
-            if begins + (packet.duration or 0) * packet.time_base < start:
-                continue
-            shift = round(origin / packet.time_base)
-            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, self._output
-            output.mux_one(packet)
+        while self._next is not None and self._next.pts * self._next.time_base < until:
+            packet, self._next = self._next, self._read()
+            if (packet.pts + (packet.duration or 0)) * packet.time_base >= start:
+                shift = round(origin / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, self._stream
+                output.mux_one(packet)
 
-    def _read(self) -> Iterator[av.Packet]:
+    def _read(self) -> av.Packet | None:
+        """The next packet that has a time; None at the end, and where the source is damaged."""
         try:
-            yield from self._packets
+            return next((packet for packet in self._packets if packet.pts is not None and packet.dts is not None), None)
         except av.FFmpegError as error:
             self.skipped = f"its audio is damaged and was copied only in part ({error.strerror})"
-            self._packets = iter(())
+            return None
 
     def close(self) -> None:
         if self._input is not None:

@@ -134,6 +134,10 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
         raise VideoOpenError(f"{path}: FFmpeg has no decoder for its video stream")
     # Frame threads lose the frames around a damaged packet and run no faster beside other work.
     stream.thread_type = "SLICE"
+    if (
+        _codec(stream) == "h264"
+    ):  # slice threads switch its concealment off: holes would show whatever memory held before
+        stream.codec_context.thread_count = 1
     return stream
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ddp_video.errors import DataError
+from ddp_video.model.config import CONFIGS, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class TrainConfig:
     """The schedule and the optimiser. The data, the device and the output folder are given apart."""
 
     model: str = "ddp_lite"
+    without: str = ""  # a part to leave out, for the paper's table 2: one of WITHOUT
     size: int = 320  # px, side of the training crops; a multiple of 64
     batch_size: int = 8  # crops a step, in each process
     steps: int = 20_000
     optimizer: str = "adamw"  # 'adamw' or 'sgd' (momentum 0.9)
     lr: float = 1e-3
+    backbone_lr: float = 0.3  # of lr: what comes pretrained moves more carefully than what starts from noise
     weight_decay: float = 1e-2
     schedule: str = "cosine"  # down to zero, or 'steps': a tenth at each of `milestones`
     milestones: tuple[int, ...] = ()
@@ -37,12 +40,16 @@ class TrainConfig:
     def __post_init__(self):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
         if self.size < 64 or self.size % 64:
             raise ValueError(f"size must be a multiple of 64, got {self.size}")
         for name in ("batch_size", "steps", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def model_config(self) -> ModelConfig:
+        config = CONFIGS[self.model]
+        return replace(config, **{WITHOUT[self.without]: False}) if self.without else config
 
     def changed(self, changes: Sequence[str]) -> TrainConfig:
         """With settings replaced by 'NAME=VALUE' texts; raises ValueError."""
@@ -84,7 +91,16 @@ class TrainConfig:
         return cls.from_dict(values)
 
 
-_CHOICES = {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "steps"), "precision": ("fp32", "bf16", "fp16")}
+# What `without` may name, and the switch of ModelConfig that it turns off.
+WITHOUT = {"smoothing": "smoothness_loss", "ian": "instance_aware_norm", "sparsity": "sparse"}
+
+_CHOICES = {
+    "model": tuple(CONFIGS),
+    "without": ("", *WITHOUT),
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "steps"),
+    "precision": ("fp32", "bf16", "fp16"),
+}
 
 PRESETS = {
     "lite": TrainConfig(),
@@ -95,6 +111,7 @@ PRESETS = {
         steps=130_000,
         optimizer="sgd",
         lr=0.01,
+        backbone_lr=1.0,
         weight_decay=1e-4,
         schedule="steps",
         milestones=(100_000, 120_000),

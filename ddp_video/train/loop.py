@@ -218,10 +218,6 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-# The backbone comes pretrained and moves more carefully than what starts from noise.
-BACKBONE_LR = 0.3
-
-
 def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:
     """Weight decay on matrices only, not on biases and normalisation."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -232,7 +228,7 @@ def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:
         {
             "params": parameters,
             "weight_decay": config.weight_decay * decays,
-            "factor": BACKBONE_LR if pretrained else 1.0,
+            "factor": config.backbone_lr if pretrained else 1.0,
         }
         for (pretrained, decays), parameters in groups.items()
     ]

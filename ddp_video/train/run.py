@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from ddp_video.data.mixture import Mixture, PlainCrops
+from ddp_video.data.mixture import Mixture, PlainCrops, Source
 from ddp_video.data.sample import Batch, collate
-from ddp_video.data.sources import held_out, open_source, parse_source
+from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
 from ddp_video.errors import DataError
-from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
 from ddp_video.model.pretrained import load_pretrained_backbone
+from ddp_video.model.weights import load_model
 from ddp_video.train.config import TrainConfig
 from ddp_video.train.loop import Trainer
 
@@ -36,8 +36,7 @@ def start(
     specs = [parse_source(text) for text in data]
     sources = [open_source(spec) for spec in specs]
     torch.manual_seed(config.seed)
-    model = _model(config, init)
-    _check_charts([source.charts for source in sources], model.config.charts)
+    model = _model(config, init, _charts(sources))
     augmentation = replace(Augmentation(), mosaic=config.mosaic)
     mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
     validation = [crops for spec in specs for crops in _validation(spec, config)]
@@ -50,18 +49,28 @@ def start(
     return weights
 
 
-def _model(config: TrainConfig, init: str) -> DDP:
+def _model(config: TrainConfig, init: str, charts: str) -> DDP:
     if init not in ("imagenet", "scratch"):
-        from ddp_video.model.weights import load_model
-
-        return load_model(init)
-    model = DDP(CONFIGS[config.model])
+        model = load_model(init)
+        if model.config.charts != charts:
+            raise DataError(f"{init} speaks the charts of {model.config.charts}, the data those of {charts}")
+        return model
+    model = DDP(replace(config.model_config(), charts=charts))
     if init == "imagenet":
         load_pretrained_backbone(model)
     return model
 
 
-def _validation(spec, config: TrainConfig) -> list[Batch]:
+def _charts(sources: Sequence[Source]) -> str:
+    """Whose U, V the data speaks."""
+    spoken = sorted({source.charts for source in sources} - {None})
+    if len(spoken) != 1:
+        found = "no people in the data" if not spoken else f"the U, V of {' and of '.join(spoken)} are not the same"
+        raise DataError(f"{found}: train on labelled people of one kind of charts")
+    return spoken[0]
+
+
+def _validation(spec: SourceSpec, config: TrainConfig) -> list[Batch]:
     source = held_out(spec)
     if source is None:
         return []
@@ -70,12 +79,6 @@ def _validation(spec, config: TrainConfig) -> list[Batch]:
     return [
         collate([crops[i] for i in range(first, min(first + size, len(crops)))]) for first in range(0, len(crops), size)
     ]
-
-
-def _check_charts(spoken: list[str | None], charts: str) -> None:
-    others = {c for c in spoken if c is not None} - {charts}
-    if others:
-        raise DataError(f"the data's U, V are those of {', '.join(others)}, the model's of {charts}; train them apart")
 
 
 def _join_processes(device: str | None) -> torch.device:

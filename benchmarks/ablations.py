@@ -1,0 +1,39 @@
+"""The paper's table 2 on a small fixed budget: the whole method, and without one of its parts.
+
+    python benchmarks/ablations.py --data maps:FOLDER -o OUT --steps 1000
+
+Each run sees the same crops in the same order. Prints a table of the held-out figures (see train/validation.py).
+"""
+
+import json
+from pathlib import Path
+
+import click
+
+from ddp_video.train.config import WITHOUT, TrainConfig
+from ddp_video.train.run import start
+
+COLUMNS = ("part", "swapped", "uv_error", "mask_iou")
+
+
+@click.command()
+@click.option("--data", multiple=True, required=True, help="As for `ddp-video train`.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path))
+@click.option("--steps", default=1000, show_default=True)
+@click.option("--size", default=256, show_default=True)
+@click.option("--device")
+def main(data, out, steps, size, device):
+    click.echo("| | " + " | ".join((*COLUMNS, "seconds")) + " |\n|" + " --- |" * (len(COLUMNS) + 2))
+    for without in ("", *WITHOUT):
+        name = f"without {without}" if without else "whole"
+        config = TrainConfig(without=without, steps=steps, size=size, validate_every=steps)
+        folder = out / name.replace(" ", "_")
+        start(config, data, folder, init="imagenet", resume=False, device=device)
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        last = next(line for line in reversed(lines) if "validation/part" in line)
+        figures = [f"{last[f'validation/{column}']:.3f}" for column in COLUMNS]
+        click.echo(f"| {name} | " + " | ".join((*figures, f"{last['seconds']:.0f}")) + " |")
+
+
+if __name__ == "__main__":
+    main()

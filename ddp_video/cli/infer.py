@@ -9,14 +9,14 @@ import click
 from ddp_video.cli.options import (
     flow_options,
     folder_options,
+    load_predictor,
+    model_options,
     picture_options,
     picture_settings,
     run_each,
     smoothing_options,
     smoothing_settings,
 )
-
-DENSEPOSE_RCNN = "densepose-rcnn"
 
 
 @click.command()
@@ -29,17 +29,7 @@ DENSEPOSE_RCNN = "densepose-rcnn"
     show_default=True,
     help="Each input becomes a run folder OUTPUT/NAME.",
 )
-@click.option(
-    "--model",
-    default="ddp_lite",
-    show_default=True,
-    help="Shipped weights, a .safetensors file of ours, or densepose-rcnn with --weights.",
-)
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="A DensePose R-CNN checkpoint (.pkl, .pth, .safetensors)."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@model_options
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -47,8 +37,6 @@ DENSEPOSE_RCNN = "densepose-rcnn"
     show_default=True,
     help="Frames at once; halved when memory runs out.",
 )
-@click.option("--size", type=click.IntRange(min=64), help="Frames are shrunk to this short side, px.  [the model's]")
-@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]")
 @click.option("--start", type=click.FloatRange(min=0), help="Begin so many seconds into the video.")
 @click.option("--end", type=click.FloatRange(min=0), help="End before so many seconds.")
 @click.option("--max-frames", type=click.IntRange(min=1), help="At most so many frames.")
@@ -98,7 +86,7 @@ def infer(
 
     pictures = picture_settings(styles, formats, **look)
     clip = Clip(start, end, max_frames, stride)
-    predictor = _load_predictor(model, weights, device, precision, size, score_threshold)
+    predictor = load_predictor(model, weights, device, precision, size, score_threshold)
     estimator = load_flow(flow, flow_weights, predictor.device) if smooth else None
 
     def job(source, folder):
@@ -120,21 +108,3 @@ def infer(
     return run_each(
         [(folder.name, folder, job(source, folder)) for source, folder in zip(inputs, folders, strict=True)], quiet
     )
-
-
-def _load_predictor(model, weights, device, precision, size, score_threshold):
-    from ddp_video.cli.options import given
-
-    settings = given(device=device, precision=precision, size=size, score_threshold=score_threshold)
-    if model == DENSEPOSE_RCNN:
-        from ddp_video.model.densepose_rcnn import DenseposeRCNNPredictor, load
-
-        if weights is None:
-            raise click.UsageError(f"--model {DENSEPOSE_RCNN} needs --weights, a DensePose R-CNN checkpoint")
-        return DenseposeRCNNPredictor(load(weights), **settings)
-    if weights is not None:
-        raise click.UsageError(f"--weights goes with --model {DENSEPOSE_RCNN}; give weights of ours as --model FILE")
-    from ddp_video.model.predictor import DDPPredictor
-    from ddp_video.model.weights import load_model
-
-    return DDPPredictor(load_model(model), **settings)

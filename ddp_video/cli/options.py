@@ -15,6 +15,26 @@ def options(*decorators: Callable) -> Callable:
     return lambda command: reduce(lambda function, decorator: decorator(function), reversed(decorators), command)
 
 
+DENSEPOSE_RCNN = "densepose-rcnn"
+
+model_options = options(
+    click.option(
+        "--model",
+        default="ddp_lite",
+        show_default=True,
+        help="Shipped weights, a .safetensors file of ours, or densepose-rcnn with --weights.",
+    ),
+    click.option(
+        "--weights", type=click.Path(path_type=Path), help="A DensePose R-CNN checkpoint (.pkl, .pth, .safetensors)."
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ..."),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    click.option(
+        "--size", type=click.IntRange(min=64), help="Frames are shrunk to this short side, px.  [the model's]"
+    ),
+    click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
+)
+
 folder_options = options(
     click.option("--resume", is_flag=True, help="Go on with a run that was interrupted."),
     click.option("--overwrite", is_flag=True, help="Replace runs of the same name."),
@@ -68,6 +88,23 @@ smoothing_options = options(
 def given(**values: object) -> dict:
     """The options that the user gave; the others keep the library's defaults."""
     return {name: value for name, value in values.items() if value is not None and value != ()}
+
+
+def load_predictor(model, weights, device, precision, size, score_threshold):
+    """What `model_options` describe: a predictor of ours, or of a DensePose R-CNN checkpoint."""
+    settings = given(device=device, precision=precision, size=size, score_threshold=score_threshold)
+    if model == DENSEPOSE_RCNN:
+        from ddp_video.model.densepose_rcnn import DenseposeRCNNPredictor, load
+
+        if weights is None:
+            raise click.UsageError(f"--model {DENSEPOSE_RCNN} needs --weights, a DensePose R-CNN checkpoint")
+        return DenseposeRCNNPredictor(load(weights), **settings)
+    if weights is not None:
+        raise click.UsageError(f"--weights goes with --model {DENSEPOSE_RCNN}; give weights of ours as --model FILE")
+    from ddp_video.model.predictor import DDPPredictor
+    from ddp_video.model.weights import load_model
+
+    return DDPPredictor(load_model(model), **settings)
 
 
 def picture_settings(styles, formats, **look):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 CHANNELS_PER_GROUP = 8
+CHUNK_ELEMENTS = 1 << 17  # 512 KiB of float32
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -39,34 +40,54 @@ class InstanceAwareNorm(nn.Module):
 
 
 class _SegmentNorm(torch.autograd.Function):
-    """Keeps only the input and [S, C] statistics for backward."""
+    """Keeps only the input and [S, C] statistics for backward. Works through float32 copies of a few rows at a time."""
 
     @staticmethod
     def forward(ctx, features, weight, bias, segment, num_segments, eps):
-        x = features.float()
         count = torch.bincount(segment, minlength=num_segments).clamp(min=1)[:, None].float()
-        mean = _segment_sum(x, segment, num_segments) / count
-        centred = x - mean.index_select(0, segment)
-        variance = _segment_sum(centred.square(), segment, num_segments) / count
+        mean = features.new_zeros(num_segments, features.shape[1], dtype=torch.float32)
+        variance = torch.zeros_like(mean)
+        for rows, owner in _chunks(features, segment):
+            mean.index_add_(0, owner, features[rows].float())
+        mean /= count
+        for rows, owner in _chunks(features, segment):
+            variance.index_add_(0, owner, (features[rows].float() - mean.index_select(0, owner)).square_())
+        variance /= count
         inverse = torch.rsqrt(variance + eps)
+        scale = inverse * weight
+        out = torch.empty_like(features)
+        for rows, owner in _chunks(features, segment):
+            centred = features[rows].float() - mean.index_select(0, owner)
+            out[rows] = torch.addcmul(bias, centred, scale.index_select(0, owner))
         ctx.save_for_backward(features, weight, segment, count, mean, inverse)
-        out = centred.mul_((inverse * weight).index_select(0, segment)).add_(bias)
-        return out.to(features.dtype)
+        return out
 
     @staticmethod
     def backward(ctx, grad):
         features, weight, segment, count, mean, inverse = ctx.saved_tensors
-        num_segments, grad = len(count), grad.float()
-        unit = (features.float() - mean.index_select(0, segment)).mul_(inverse.index_select(0, segment))
-        grad_sum = _segment_sum(grad, segment, num_segments)
-        grad_unit_sum = _segment_sum(grad * unit, segment, num_segments)
+        grad_sum, grad_unit_sum = torch.zeros_like(mean), torch.zeros_like(mean)
+
+        def unit(rows, owner):
+            """The normalised features before gamma and beta."""
+            return (features[rows].float() - mean.index_select(0, owner)).mul_(inverse.index_select(0, owner))
+
+        for rows, owner in _chunks(features, segment):
+            chunk = grad[rows].float()
+            grad_sum.index_add_(0, owner, chunk)
+            grad_unit_sum.index_add_(0, owner, unit(rows, owner).mul_(chunk))
         scale = inverse * weight
-        grad_features = grad * scale.index_select(0, segment)
-        grad_features -= (scale * grad_sum / count).index_select(0, segment)
-        grad_features -= unit.mul_((scale * grad_unit_sum / count).index_select(0, segment))
-        return grad_features.to(features.dtype), grad_unit_sum.sum(0), grad_sum.sum(0), None, None, None
+        offset, slope = scale * grad_sum / count, scale * grad_unit_sum / count
+        grad_features = torch.empty_like(features)
+        for rows, owner in _chunks(features, segment):
+            out = grad[rows].float().mul(scale.index_select(0, owner))
+            out -= offset.index_select(0, owner)
+            grad_features[rows] = out.sub_(unit(rows, owner).mul_(slope.index_select(0, owner)))
+        return grad_features, grad_unit_sum.sum(0), grad_sum.sum(0), None, None, None
 
 
-def _segment_sum(values: Tensor, segment: Tensor, num_segments: int) -> Tensor:
-    """[M, C] -> [S, C]."""
-    return values.new_zeros(num_segments, values.shape[1]).index_add_(0, segment, values)
+def _chunks(features: Tensor, segment: Tensor):
+    """Yields (rows, their segments) until all rows are done; on CPU few enough rows to stay in cache."""
+    step = CHUNK_ELEMENTS // features.shape[1] if features.device.type == "cpu" else max(len(features), 1)
+    for start in range(0, len(features), step):
+        rows = slice(start, start + step)
+        yield rows, segment[rows]

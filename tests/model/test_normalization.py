@@ -26,7 +26,9 @@ def norm():
     return norm
 
 
-def test_equals_a_float64_loop_with_gradients(norm):
+@pytest.mark.parametrize("chunk", [1 << 17, 7 * 6])
+def test_equals_a_float64_loop_with_gradients(norm, chunk, monkeypatch):
+    monkeypatch.setattr("ddp_video.model.normalization.CHUNK_ELEMENTS", chunk)
     segment = torch.randint(0, 5, (200,)) * 2  # segments 1, 3, 5, 7, 9 are empty
     features = (torch.randn(200, 6) * 3 + 50 * segment[:, None]).requires_grad_()
     exact = [t.detach().double().requires_grad_() for t in (features, norm.weight, norm.bias)]

@@ -82,7 +82,7 @@ def evaluate(
         predictions, charts = run.predictions, run.facts["charts"]
         if len(predictions) != len(truth):
             raise DataError(f"{source} holds {len(predictions)} frames, {data} labels of {len(truth)} pictures")
-        predictions = (predictions[index] for index in indices)
+        predictions = predictions[: len(indices)]
     else:
         from ddp_video.model.predictor import DDPPredictor
         from ddp_video.model.weights import load_model

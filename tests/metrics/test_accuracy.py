@@ -16,6 +16,7 @@ from ddp_video.metrics.coco_ap import COLUMNS
 from ddp_video.metrics.geodesics import load_body
 from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.labels import DenseLabels
+from ddp_video.pipeline import infer
 from ddp_video.structures import FramePrediction, Grid, Instances, SparseIUV
 
 SIZE = 96
@@ -50,6 +51,9 @@ class LabelReader:
     def __init__(self, folder):
         self.folder = folder
 
+    def describe(self):
+        return {"model": "labels"}
+
     def predict(self, frames):
         stem = f"{self.folder}/0001_{frames.first_index:06d}"
         iuv = cv2.imread(f"{stem}_iuv.png")[2::4, 2::4].astype(np.float32)
@@ -68,8 +72,8 @@ class LabelReader:
         return [
             FramePrediction(
                 frames.first_index,
-                0,
-                0.0,
+                int(frames.pts[0]),
+                float(frames.pts_seconds[0]),
                 Grid((SIZE, SIZE), (SIZE, SIZE)),
                 Instances(boxes, scores, masks, masks, nobody),
                 SparseIUV(sites, logits.flatten(1), owner[y, x] - 1),
@@ -120,6 +124,22 @@ def test_command_prints_and_writes_all_columns(folder, untrained, tmp_path):
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert set(figures["GPS"]) == set(COLUMNS) and figures["GPS"]["APL"] is None
     assert (figures["images"], figures["people"], figures["ignored"]) == (2, 3, 1)
+
+
+def test_command_measures_a_run_folder(folder, tmp_path):
+    infer(f"{folder}/*.jpg", LabelReader(folder), tmp_path / "run", batch_size=1)
+    result = run(tmp_path / "run", "--labels", folder, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1].split()[:4] == ["GPS", "100.0", "100.0", "100.0"]
+    assert "1 images, 2 people" in run(tmp_path / "run", "--labels", folder, "--max-images", 1, "--quiet").output
+
+
+def test_command_refuses_labels_of_other_pictures(folder, tmp_path):
+    infer(f"{folder}/*.jpg", LabelReader(folder), tmp_path / "run", batch_size=1)
+    write_picture(folder, "0001_000002", [])
+    result = run(tmp_path / "run", "--labels", folder)
+    assert isinstance(result.exception, DataError)
+    assert "2 frames" in str(result.exception) and "3 pictures" in str(result.exception)
 
 
 def test_command_counts_only_the_first_images(folder, untrained, tmp_path):

@@ -1,0 +1,44 @@
+"""`ddp-video render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from ddp_video.cli.options import picture_options, picture_settings
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures.  [RUN itself]"
+)
+@picture_options
+@click.option("--video", type=click.Path(), help="Where the source video is now, if it has moved.")
+@click.option("--overwrite", is_flag=True, help="Replace pictures that are there.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar, no remarks.")
+def render(run, output, styles, formats, video, overwrite, quiet, **look):
+    """Draw the pictures of a run folder again in other styles, without inference.
+
+    Only pictures over the video's frames need the source video: with --background black, none does.
+    """
+    if not styles:
+        raise click.UsageError("say what to draw: --style isocontour, iuv, parts or instances")
+
+    from ddp_video.redraw import redraw
+    from ddp_video.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    pictures = picture_settings(styles, formats, **look)
+    target = output or folder.path
+    with tqdm(desc=folder.path.name, unit=" frames", dynamic_ncols=True, disable=True if quiet else None) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        count = redraw(folder, target, pictures, video=video, overwrite=overwrite, progress=progress)
+    if not quiet:
+        click.echo(f"{target}: {', '.join(styles)}, {count} frames")

@@ -57,7 +57,8 @@ class IUVBranch(nn.Module):
         self.predictor = nn.Linear(config.channels, IUV_CHANNELS)  # the final 1x1 convolution
 
     def forward(self, agg: Tensor, sites: Tensor, segment: Tensor, num_segments: int) -> Tensor:
-        """
+        """Predict the IUV logits of the active sites.
+
         Args:
             agg: [B, C, H/4, W/4].
             sites: [M, 3] integer (image, y, x), sorted: the union of the instances' masks (eq. 1).

@@ -8,30 +8,17 @@ from pathlib import Path
 
 import click
 
+from ddp_video.cli.options import load_predictor, model_options
 from ddp_video.errors import DataError
+
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("source", metavar="RUN|DATA", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--labels", type=click.Path(exists=True, path_type=Path), help="Labels of a RUN: a folder or JSON like DATA."
-)
-@click.option(
-    "--model",
-    default="ddp_lite",
-    show_default=True,
-    help="Weights that DATA is predicted with: a shipped name or a file.",
-)
-@click.option(
-    "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the pictures of a DensePose-COCO JSON.",
-)
-@click.option(
-    "--smpl",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the official SMPL distance files, for DensePose-COCO.",
-)
+@click.option("--labels", type=click.Path(exists=True, path_type=Path), help="What to measure a RUN against: DATA.")
+@click.option("--images", type=_folder, help="Folder of the pictures of a DensePose-COCO JSON.")
+@click.option("--smpl", type=_folder, help="Folder of the official SMPL distance files, for DensePose-COCO.")
 @click.option(
     "--published",
     is_flag=True,
@@ -41,65 +28,76 @@ from ddp_video.errors import DataError
     "--held-out", is_flag=True, help="Only the few pictures of a training folder that `train` does not train on."
 )
 @click.option("--max-images", type=click.IntRange(min=1), help="Only the first so many pictures.")
-@click.option("--seed", default=0, show_default=True, help="Of the points that are drawn from dense labels.")
-@click.option("--size", type=click.IntRange(min=1), help="Shrink pictures to this short side, px.  [the model's]")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@model_options
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures to this file."
 )
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def evaluate(
-    source, labels, model, images, smpl, published, held_out, max_images, seed, size, device, json_file, quiet
-):
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+def evaluate(source, labels, images, smpl, published, held_out, max_images, json_file, quiet, **model):
     """Accuracy against labels: AP and AR by GPS, GPSm and mask IoU, as in the paper's Table 1.
 
-    RUN is a run folder of labelled pictures (in the order of their names), measured against --labels. DATA is predicted with
-    --model: a folder of `ddp-video synthesize`, or DensePose-COCO's JSON with --images and --smpl.
+    DATA is predicted with --model, people from a score of .05 on: a folder of `ddp-video synthesize`, or DensePose-COCO's
+    JSON with --images and --smpl. RUN is a run folder of such pictures, in the order of their names, made by `ddp-video infer
+    --score-threshold 0.05`, and measured against --labels.
     """
     from tqdm import tqdm
 
-    from ddp_video.metrics.accuracy import SCORE_THRESHOLD, measure, predict_images
-    from ddp_video.metrics.geodesics import load_body, load_smpl
+    from ddp_video.metrics.accuracy import measure
     from ddp_video.metrics.gps import AccuracyEvaluator
-    from ddp_video.metrics.labels import CocoLabels, DenseLabels
 
-    is_run = labels is not None
-    data = labels if is_run else source
-    if (source / "run.json").is_file() and not is_run:
+    if labels is None and (source / "run.json").is_file():
         raise click.UsageError(f"{source} is a run folder: give --labels to measure it against")
-    if data.is_file():
-        if smpl is None or (images is None and not is_run):
-            raise click.UsageError(f"{data} needs --smpl FOLDER" + ("" if is_run else " and --images FOLDER"))
-        truth, geodesics = CocoLabels(data, images), load_smpl(smpl)
+    truth, geodesics = _open_labels(labels or source, images, smpl, held_out, needs_images=labels is None)
+    indices = range(len(truth))[:max_images]
+    if labels is None:
+        predictions, charts = _predict(truth, indices, model)
     else:
-        truth, geodesics = DenseLabels(data, held_out, seed), load_body()
-    indices = range(len(truth) if max_images is None else min(max_images, len(truth)))
-
-    if is_run:
-        from ddp_video.runs import RunFolder
-
-        run = RunFolder.open(source)
-        predictions, charts = run.predictions, run.facts["charts"]
-        if len(predictions) != len(truth):
-            raise DataError(f"{source} holds {len(predictions)} frames, {data} labels of {len(truth)} pictures")
-        predictions = predictions[: len(indices)]
-    else:
-        from ddp_video.model.predictor import DDPPredictor
-        from ddp_video.model.weights import load_model
-
-        predictor = DDPPredictor(load_model(model), device, size=size, score_threshold=SCORE_THRESHOLD)
-        predictions, charts = predict_images(predictor, truth, indices), predictor.charts
+        predictions, charts = _read_run(source, truth, indices)
     if charts != truth.charts:
-        raise DataError(f"the predictions speak the charts of {charts}, {data} those of {truth.charts}")
-
+        raise DataError(
+            f"the predictions speak the charts of {charts}, the labels those of {truth.charts}; choose another model"
+        )
     evaluator = AccuracyEvaluator(geodesics, published)
-    bar = tqdm(predictions, total=len(indices), unit="image", disable=True if quiet else None)
+    bar = tqdm(predictions, total=len(indices), unit=" images", dynamic_ncols=True, disable=True if quiet else None)
     measure(bar, truth, indices, evaluator)
     click.echo(as_text(evaluator))
     if json_file:
-        write_json(
-            json_file, evaluator, {"source": str(source), "labels": str(data), "model": None if is_run else model}
+        write_json(json_file, evaluator, {"source": str(source), "labels": str(labels or source)})
+
+
+def _open_labels(data: Path, images: Path | None, smpl: Path | None, held_out: bool, needs_images: bool):
+    """The labelled images, and the geodesics of the body that they speak of."""
+    from ddp_video.metrics.geodesics import load_body, load_smpl
+    from ddp_video.metrics.labels import CocoLabels, DenseLabels
+
+    if data.is_dir():
+        return DenseLabels(data, held_out), load_body()
+    if smpl is None or (needs_images and images is None):
+        raise click.UsageError(f"{data} needs --smpl FOLDER" + (" and --images FOLDER" if needs_images else ""))
+    return CocoLabels(data, images), load_smpl(smpl)
+
+
+def _predict(truth, indices: range, model: dict):
+    """Predictions of a model, made as they are asked for, and whose charts they speak."""
+    from ddp_video.metrics.accuracy import SCORE_THRESHOLD, predict_images
+
+    if model["score_threshold"] is None:
+        model["score_threshold"] = SCORE_THRESHOLD
+    predictor = load_predictor(**model)
+    return predict_images(predictor, truth, indices), predictor.charts
+
+
+def _read_run(folder: Path, truth, indices: range):
+    """Predictions of a run folder, and whose charts they speak."""
+    from ddp_video.runs import RunFolder
+
+    run = RunFolder.open(folder)
+    predictions = run.predictions
+    if len(predictions) != len(truth):
+        raise DataError(
+            f"{folder} holds {len(predictions)} frames, the labels are of {len(truth)} pictures; they must be the same"
         )
+    return predictions[: len(indices)], run.facts["charts"]
 
 
 def as_text(evaluator) -> str:

@@ -17,6 +17,7 @@ from ddp_video.metrics.gps import LabelledPerson
 from ddp_video.predictions import rle
 
 POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
+SEED = 0  # of the points that are drawn; picture i uses [SEED, i]
 SMALLEST_PERSON = 32**2  # px^2; smaller people are ignore regions, as the sizes of the paper's table start here
 
 
@@ -39,14 +40,12 @@ class DenseLabels:
     Args:
         folder: what `ddp-video synthesize` wrote.
         held_out: only the pictures that `ddp-video train` keeps from training.
-        seed: of the points that are drawn; picture i uses [seed, i].
     """
 
     charts = "ddp-video"
 
-    def __init__(self, folder: str | Path, held_out: bool = False, seed: int = 0):
+    def __init__(self, folder: str | Path, held_out: bool = False):
         self._pictures = DenseFolder(folder, held_out=True if held_out else None)
-        self._seed = seed
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -56,7 +55,7 @@ class DenseLabels:
 
     def people(self, index: int) -> list[LabelledPerson]:
         sample = self._pictures[index]
-        rng = np.random.default_rng([self._seed, index])
+        rng = np.random.default_rng([SEED, index])
         return people_of_maps(sample.instance, sample.part, sample.uv / np.float32(255), rng)
 
 

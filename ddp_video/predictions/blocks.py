@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from ddp_video.errors import PredictionsError
@@ -50,7 +51,7 @@ def write_block(folder: Path, number: int, arrays: Arrays, grid: Grid) -> None:
 def read_block(folder: Path, number: int) -> tuple[Arrays, Grid]:
     """A block's arrays, checked; PredictionsError, naming its frames, where it is missing or damaged."""
     try:
-        group = zarr.open_group(folder / schema.block_name(number), mode="r", zarr_format=3)
+        group = zarr.open_group(_load(folder / schema.block_name(number)), mode="r", zarr_format=3)
         facts = dict(group.attrs)
         crc = facts.pop("crc32")
         grid = Grid(tuple(facts["frame_size"]), tuple(facts["input_size"]))
@@ -89,6 +90,13 @@ def _facts(number: int, num_frames: int, grid: Grid) -> dict:
         "input_size": list(grid.input_size),
         "grid_size": list(grid.size),
     }
+
+
+def _load(block: Path) -> MemoryStore:
+    """The files of a block in memory: Zarr would hand each of them to another thread and wait for it."""
+    buffer = default_buffer_prototype().buffer
+    found = (file for file in block.rglob("*") if file.is_file())
+    return MemoryStore({file.relative_to(block).as_posix(): buffer.from_bytes(file.read_bytes()) for file in found})
 
 
 def _read_array(group: zarr.Group, name: str):

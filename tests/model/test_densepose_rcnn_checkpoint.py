@@ -111,6 +111,7 @@ def test_relatives_are_refused_by_name(tmp_path):
     assert "CSE" in refused(arrays(PREDICTOR + "embed_lowres.weight", "roi_heads.box_head.fc1.weight"), tmp_path)
     assert "HRNet" in refused(arrays("backbone.bottom_up.stage2.0.weight", PREDICTOR + "u_lowres.weight"), tmp_path)
     assert "Caffe2" in refused({"blobs": {"conv1_w": np.zeros(1)}}, tmp_path)
+    assert "without a proper" in refused(arrays(PREDICTOR + "index_uv_lowres.weight"), tmp_path)
     assert "no DensePose R-CNN" in refused(arrays("fc.weight"), tmp_path)
     assert "no weights by name, but list" in refused([1, 2], tmp_path)
     assert "'fc.weight' is no array of numbers" in refused({"fc.weight": np.array(["a"])}, tmp_path)

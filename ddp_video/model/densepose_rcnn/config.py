@@ -52,13 +52,18 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> RCNNConfig:
     _refuse_relatives(shapes)
 
     def width(name: str, axis: int = 0) -> int:
-        if name not in shapes:
-            raise WeightsError(f"DensePose R-CNN checkpoint without {name!r}: damaged, or of another architecture")
+        if len(shapes.get(name, ())) <= axis:
+            raise WeightsError(
+                f"DensePose R-CNN checkpoint without a proper {name!r}: damaged, or of another architecture"
+            )
         return shapes[name][axis]
 
     charts = width(f"{PREDICTOR}.index_uv_lowres.weight", 1)
     if charts != NUM_CLASSES:
         raise WeightsError(f"checkpoint predicts {charts - 1} charts, needed the 24 body charts of DensePose-COCO")
+    coarse_channels = width(f"{PREDICTOR}.ann_index_lowres.weight", 1)
+    if coarse_channels not in (2, 15):
+        raise WeightsError(f"checkpoint has {coarse_channels} coarse classes, needed 2 or 15")
     classes = width("roi_heads.box_predictor.cls_score.weight") - 1
     if classes != 1:
         raise WeightsError(f"checkpoint detects {classes} classes, needed 1 (person)")
@@ -70,7 +75,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> RCNNConfig:
         head_channels=width(f"{HEAD}.body_conv_fcn1.weight"),
         head_convs=sum(bool(re.fullmatch(rf"{HEAD}\.body_conv_fcn\d+\.weight", name)) for name in shapes),
         decoder="roi_heads.decoder.predictor.weight" in shapes,
-        coarse_channels=width(f"{PREDICTOR}.ann_index_lowres.weight", 1),
+        coarse_channels=coarse_channels,
         segmentation_confidence=f"{PREDICTOR}.fine_segm_confidence_lowres.weight" in shapes,
     )
 

@@ -54,7 +54,7 @@ class DenseposeRCNNPredictor:
         self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size
         self.score_threshold = score_threshold
-        self.model = model.to(self.device)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
 
     def describe(self) -> dict:
         """What run.json records."""

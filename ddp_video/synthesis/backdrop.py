@@ -90,6 +90,16 @@ def draw_backdrop(planes, sky, lighting, contact, contact_frame, noise, rotation
     centre = image.shape[0] / 2
     colour = np.zeros(3)
     ambient, lights = lighting.ambient, lighting.lights
+    count = len(planes.texel)
+    # what a ray from the camera needs of each plane: t = reach / (d . normal), u = u0 + t (d . u), v = v0 + t (d . v)
+    reach, u0, v0 = np.zeros(count), np.zeros(count), np.zeros(count)
+    for s in range(count):
+        for k in range(3):
+            away = planes.origin[s, k] - position[k]
+            reach[s] += away * planes.normal[s, k]
+            u0[s] -= away * planes.u[s, k]
+            v0[s] -= away * planes.v[s, k]
+    normal, limits = planes.normal, planes.limits
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             lx, ly = (x + 0.5 - centre) / focal, (y + 0.5 - centre) / focal
@@ -97,21 +107,16 @@ def draw_backdrop(planes, sky, lighting, contact, contact_frame, noise, rotation
             dy = rotation[1, 0] * lx + rotation[1, 1] * ly + rotation[1, 2]
             dz = rotation[2, 0] * lx + rotation[2, 1] * ly + rotation[2, 2]
             nearest, hit, hit_u, hit_v, hit_facing = FAR, -1, 0.0, 0.0, 1.0
-            for s in range(len(planes.texel)):
-                n = planes.normal[s]
-                facing = dx * n[0] + dy * n[1] + dz * n[2]
+            for s in range(count):
+                facing = dx * normal[s, 0] + dy * normal[s, 1] + dz * normal[s, 2]
                 if facing > -1e-6:
                     continue
-                o = planes.origin[s]
-                ox, oy, oz = o[0] - position[0], o[1] - position[1], o[2] - position[2]
-                t = (ox * n[0] + oy * n[1] + oz * n[2]) / facing
+                t = reach[s] / facing
                 if t <= 0.05 or t >= nearest:
                     continue
-                px, py, pz = t * dx - ox, t * dy - oy, t * dz - oz
-                a, b, lim = planes.u[s], planes.v[s], planes.limits[s]
-                u = px * a[0] + py * a[1] + pz * a[2]
-                v = px * b[0] + py * b[1] + pz * b[2]
-                if u < lim[0] or u > lim[1] or v < lim[2] or v > lim[3]:
+                u = u0[s] + t * (dx * planes.u[s, 0] + dy * planes.u[s, 1] + dz * planes.u[s, 2])
+                v = v0[s] + t * (dx * planes.v[s, 0] + dy * planes.v[s, 1] + dz * planes.v[s, 2])
+                if u < limits[s, 0] or u > limits[s, 1] or v < limits[s, 2] or v > limits[s, 3]:
                     continue
                 nearest, hit, hit_u, hit_v, hit_facing = t, s, u, v, facing
             depth[y, x] = nearest
@@ -125,26 +130,25 @@ def draw_backdrop(planes, sky, lighting, contact, contact_frame, noise, rotation
             level = min(max(int(math.log2(max(footprint, 1.0)) + 0.4), 0), planes.levels.shape[1] - 1)
             texture_at(planes.texels, planes.levels[hit, level, 0], planes.levels[hit, level, 1], hit_u, hit_v, colour)
             wx, wy, wz = position[0] + nearest * dx, position[1] + nearest * dy, position[2] + nearest * dz
-            n = planes.normal[hit]
+            nx, ny, nz = normal[hit, 0], normal[hit, 1], normal[hit, 2]
             red = green = blue = 1.0
             if planes.lit[hit] > 0:
-                up = 0.5 + 0.5 * n[2]
+                up = 0.5 + 0.5 * nz
                 red = ambient[0, 0] * up + ambient[1, 0] * (1 - up)
                 green = ambient[0, 1] * up + ambient[1, 1] * (1 - up)
                 blue = ambient[0, 2] * up + ambient[1, 2] * (1 - up)
                 for q in range(len(lights)):
                     wrap = lights[q, 6]
-                    share = (n[0] * lights[q, 0] + n[1] * lights[q, 1] + n[2] * lights[q, 2] + wrap) / (1 + wrap)
+                    share = (nx * lights[q, 0] + ny * lights[q, 1] + nz * lights[q, 2] + wrap) / (1 + wrap)
                     if share > 0:
                         if q == 0:
                             share *= shadow_at(lighting, wx, wy, wz, 0.02)
                         red += share * lights[q, 3]
                         green += share * lights[q, 4]
                         blue += share * lights[q, 5]
-                dark = 0.85 + 0.3 * noise_at(
-                    noise, wx * 0.11, wy * 0.11, wz * 0.11, 3
-                )  # large stains break the repeats
-                if n[2] > 0.9:
+                dark = 1.0
+                if nz > 0.9:
+                    dark = 0.85 + 0.3 * noise_at(noise, wx * 0.11, wy * 0.11, 0.0, 3)  # large stains break the repeats
                     i, j = (
                         int((wy - contact_frame[1]) * contact_frame[2]),
                         int((wx - contact_frame[0]) * contact_frame[2]),
@@ -179,6 +183,14 @@ def _paint(canvas: np.ndarray, image, x0: float, y0: float, x1: float, y1: float
         canvas[top:bottom, left:right] = image
     else:
         canvas[top:bottom, left:right] = cv2.resize(image, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+
+
+def _in_view(camera: Camera, start: np.ndarray, along: np.ndarray, height: float) -> bool:
+    """Whether any of a grid of points on a wall (from `start`, `along` it and up to `height`) is in the picture."""
+    share = np.linspace(0, 1, 9)
+    points = start + share[:, None, None] * along + share[None, :, None] * np.array([0, 0, height])
+    local = (points - camera.position) @ camera.rotation
+    return bool(((local[..., 2] > 0) & (np.abs(local[..., :2]).max(-1) < 0.6 / camera.focal * local[..., 2])).any())
 
 
 class BackdropMaker:
@@ -236,7 +248,7 @@ class BackdropMaker:
             width = high - low
             u_axis = -axis * inward if other is across else axis * inward
             start = axis * (low if u_axis @ axis > 0 else high) + other * at
-            canvas = self._wall(rng, paint, width, height)
+            canvas = self._wall(rng, paint, width, height) if _in_view(camera, start, u_axis * width, height) else paint
             backdrop.add(canvas, start, u_axis, (0, 0, 1.0), width, height, limits=(0, 1, 0, 1))
 
     def _wall(self, rng, paint: np.ndarray, width: float, height: float) -> np.ndarray:

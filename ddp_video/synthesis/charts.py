@@ -210,7 +210,7 @@ def chart_uv(tables, part, x, y, z):
     s1 = dx * lateral[0] + dy * lateral[1] + dz * lateral[2]
     s2 = dx * anterior[0] + dy * anterior[1] + dz * anterior[2]
     kind = tables.kind[part]
-    if kind == TUBE or kind == HAND:
+    if kind in (TUBE, HAND):
         v = (t - tables.start[part]) / (tables.end[part] - tables.start[part])
         position = min(max(v * BINS - 0.5, 0.0), BINS - 1.001)
         k = int(position)

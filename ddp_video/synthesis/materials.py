@@ -36,7 +36,10 @@ _NOISE_SIDE = 64
 
 
 def noise_volume(seed: int = 0) -> np.ndarray:
-    """[64, 64, 64, 4] float32, periodic: gradient of a field of folds (3), and smooth noise in 0..1."""
+    """[64, 64, 64, 4] int8, periodic: gradient of a field of folds (3, in 32nds), and smooth noise (0..127 for 0..1).
+
+    Bytes, because the shader reads it at random and caches are small.
+    """
     rng = np.random.default_rng(seed)
     frequency = np.fft.fftfreq(_NOISE_SIDE) * _NOISE_SIDE
     radius = np.sqrt(sum(f**2 for f in np.meshgrid(frequency, frequency, frequency, indexing="ij")))
@@ -49,7 +52,8 @@ def noise_volume(seed: int = 0) -> np.ndarray:
     folds = 1 - np.abs(band(2, 6)) + 0.35 * (1 - np.abs(band(6, 14)))  # ridges where the field changes sign
     gradient = np.stack([(np.roll(folds, -1, k) - np.roll(folds, 1, k)) for k in range(3)], -1)
     smooth = 0.5 + 0.17 * (band(2, 8) + 0.4 * band(8, 20))
-    return np.concatenate([gradient / gradient.std(), np.clip(smooth, 0, 1)[..., None]], -1).astype(np.float32)
+    field = np.concatenate([32 * gradient / gradient.std(), 127 * np.clip(smooth, 0, 1)[..., None]], -1)
+    return np.clip(np.rint(field), -127, 127).astype(np.int8)
 
 
 @njit(cache=True, fastmath=True)
@@ -67,7 +71,7 @@ def noise_at(volume, x, y, z, channel):
     high = (volume[i1, j, k, channel] * (1 - fz) + volume[i1, j, k1, channel] * fz) * (1 - fy) + (
         volume[i1, j1, k, channel] * (1 - fz) + volume[i1, j1, k1, channel] * fz
     ) * fy
-    return low * (1 - fx) + high * fx
+    return (low * (1 - fx) + high * fx) * (1 / 127.0 if channel == 3 else 1 / 32.0)
 
 
 @njit(cache=True, fastmath=True)

@@ -6,6 +6,7 @@ numpy and OpenCV only.
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -168,7 +169,7 @@ def _encode_images(images: list[np.ndarray], quality: int) -> tuple[np.ndarray, 
 
 
 def _decode_images(data: np.ndarray, start: np.ndarray, flag: int) -> list[np.ndarray]:
-    return [cv2.imdecode(data[a:b], flag) for a, b in zip(start[:-1], start[1:], strict=True)]
+    return [cv2.imdecode(data[a:b], flag) for a, b in itertools.pairwise(start)]
 
 
 def save_pack(pack: Pack, path: Path) -> None:

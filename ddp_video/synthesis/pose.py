@@ -5,6 +5,7 @@ A pose is key rotations (see `rig.KEYS`) plus finger curls. Arms that would pass
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -129,7 +130,7 @@ class PoseMaker:
             index = np.array([self.rig.index[n] for n in names])
             joints = posed(index, self.rig.heads[index])
             steps = np.linspace(0, 1, 4)[:, None]
-            line = np.concatenate([a + (b - a) * steps for a, b in zip(joints[:-1], joints[1:], strict=True)])
+            line = np.concatenate([a + (b - a) * steps for a, b in itertools.pairwise(joints)])
             distance = np.linalg.norm(line[:, None] - spheres, axis=-1)
             if (distance < self._radius + 0.025).any():
                 return False

@@ -71,10 +71,10 @@ def rasterize(points, triangles, textures, depth, ids):
             continue
         if abs(area) < 1e-9:
             continue
-        x0 = max(0, int(math.ceil(min(xa, xb, xc) - 0.5)))
-        x1 = min(width - 1, int(math.floor(max(xa, xb, xc) - 0.5)))
-        y0 = max(0, int(math.ceil(min(ya, yb, yc) - 0.5)))
-        y1 = min(height - 1, int(math.floor(max(ya, yb, yc) - 0.5)))
+        x0 = max(0, math.ceil(min(xa, xb, xc) - 0.5))
+        x1 = min(width - 1, math.floor(max(xa, xb, xc) - 0.5))
+        y0 = max(0, math.ceil(min(ya, yb, yc) - 0.5))
+        y1 = min(height - 1, math.floor(max(ya, yb, yc) - 0.5))
         if x0 > x1 or y0 > y1:
             continue
         inverse = 1.0 / area

@@ -35,6 +35,10 @@ class Frame:
     depth: np.ndarray
     keypoints: np.ndarray
 
+    def iuv(self) -> np.ndarray:
+        """uint8 [S, S, 3]: I, 255 U, 255 V."""
+        return np.dstack([self.part, np.rint(255 * self.uv).astype(np.uint8)])
+
 
 @dataclass
 class _Stage:

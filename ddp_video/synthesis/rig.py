@@ -6,12 +6,13 @@ left) while the body is at rest, relative to its parent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from ddp_video.synthesis.rotation import from_vector, power, swing, to_vector, twist_about
+from ddp_video.synthesis.rotation import swing, to_vector
 
 _PAIRED = ("collar", "arm", "forearm", "hand", "thigh", "shin", "foot")
 KEYS = ("hip", "abdomen", "chest", "neck", "head", *(f"{name}.{side}" for side in "LR" for name in _PAIRED))
@@ -40,50 +41,145 @@ def mirror(keys: np.ndarray) -> np.ndarray:
     return keys[..., MIRRORED_KEYS, :] * np.array([1, -1, -1])
 
 
-@dataclass(frozen=True)
+class _SpreadTables(NamedTuple):
+    """Which bones follow which keys. whole: [2, n] (key; its bone). spine: [3, n] (key; two bones that share it). limbs:
+    [3, n] (key; upper and lower half of the limb), wrists: [3, 2] (key; forearm's lower half, wrist), with the axes
+    [n, 3] of their twists. fingers: [10, 3] bones, with the axes [10, 3] of curling and spreading."""
+
+    whole: np.ndarray
+    spine: np.ndarray
+    limbs: np.ndarray
+    limb_axes: np.ndarray
+    wrists: np.ndarray
+    wrist_axes: np.ndarray
+    fingers: np.ndarray
+    curl_axes: np.ndarray
+    spread_axes: np.ndarray
+
+
+@njit(cache=True)
+def _turn(x, y, z):
+    """[3, 3] rotation about a vector by its length."""
+    angle = math.sqrt(x * x + y * y + z * z)
+    first, second = 1.0, 0.5
+    if angle > 1e-6:
+        first, second = math.sin(angle) / angle, (1 - math.cos(angle)) / (angle * angle)
+    out = np.empty((3, 3))
+    out[0, 0] = 1 - second * (y * y + z * z)
+    out[1, 1] = 1 - second * (x * x + z * z)
+    out[2, 2] = 1 - second * (x * x + y * y)
+    out[0, 1], out[1, 0] = second * x * y - first * z, second * x * y + first * z
+    out[0, 2], out[2, 0] = second * x * z + first * y, second * x * z - first * y
+    out[1, 2], out[2, 1] = second * y * z - first * x, second * y * z + first * x
+    return out
+
+
+@njit(cache=True)
+def _twist(vector, axis):
+    """Angle about a unit axis of the twist in a rotation vector (see rotation.twist_about), in -pi..pi."""
+    angle = math.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
+    if angle < 1e-9:
+        return 0.0
+    along = (vector[0] * axis[0] + vector[1] * axis[1] + vector[2] * axis[2]) / angle
+    twist = 2 * math.atan2(math.sin(angle / 2) * along, math.cos(angle / 2))
+    return math.atan2(math.sin(twist), math.cos(twist))
+
+
+@njit(cache=True)
+def _multiply(a, b, out):
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+
+
+@njit(cache=True)
+def _spread(keys, curls, tables, local):
+    """`Rig.spread` for keys [T, 19, 3] and curls [T, 10, 3] into local [T, B, 3, 3]."""
+    identity = np.eye(3)
+    whole, spine, limbs, wrists, fingers = tables.whole, tables.spine, tables.limbs, tables.wrists, tables.fingers
+    for t in range(len(keys)):
+        for b in range(local.shape[1]):
+            local[t, b] = identity
+        for n in range(whole.shape[1]):
+            k = keys[t, whole[0, n]]
+            local[t, whole[1, n]] = _turn(k[0], k[1], k[2])
+        for n in range(spine.shape[1]):
+            k = keys[t, spine[0, n]]
+            half = _turn(k[0] / 2, k[1] / 2, k[2] / 2)
+            local[t, spine[1, n]] = half
+            local[t, spine[2, n]] = half
+        for n in range(limbs.shape[1]):
+            k, axis = keys[t, limbs[0, n]], tables.limb_axes[n]
+            share = _twist(k, axis) / 2
+            _multiply(
+                _turn(k[0], k[1], k[2]),
+                _turn(-share * axis[0], -share * axis[1], -share * axis[2]),
+                local[t, limbs[1, n]],
+            )
+            local[t, limbs[2, n]] = _turn(share * axis[0], share * axis[1], share * axis[2])
+        for n in range(2):
+            k, axis = keys[t, wrists[0, n]], tables.wrist_axes[n]
+            share = 0.6 * _twist(k, axis)
+            turn = _turn(share * axis[0], share * axis[1], share * axis[2])
+            _multiply(local[t, wrists[1, n]].copy(), turn, local[t, wrists[1, n]])
+            _multiply(turn.T, _turn(k[0], k[1], k[2]), local[t, wrists[2, n]])
+        for n in range(len(fingers)):
+            close, fan = tables.curl_axes[n], tables.spread_axes[n]
+            knuckle, bend, spread = curls[t, n, 0], curls[t, n, 1], curls[t, n, 2]
+            _multiply(
+                _turn(spread * fan[0], spread * fan[1], spread * fan[2]),
+                _turn(knuckle * close[0], knuckle * close[1], knuckle * close[2]),
+                local[t, fingers[n, 0]],
+            )
+            local[t, fingers[n, 1]] = _turn(bend * close[0], bend * close[1], bend * close[2])
+            bend *= 0.6
+            local[t, fingers[n, 2]] = _turn(bend * close[0], bend * close[1], bend * close[2])
+
+
 class Rig:
     """bones: names. parents: [B] index, -1 for the root, parents before children. heads: [B, 3] canonical positions, m."""
 
-    bones: tuple[str, ...]
-    parents: np.ndarray
-    heads: np.ndarray
+    def __init__(self, bones: tuple[str, ...], parents: np.ndarray, heads: np.ndarray):
+        self.bones, self.parents, self.heads = bones, parents, heads
+        self.index = index = {name: i for i, name in enumerate(bones)}
 
-    def __post_init__(self):
-        """Index tables of `spread`."""
-        index = {name: i for i, name in enumerate(self.bones)}
-
-        def bones(*names: str) -> np.ndarray:
+        def at(*names: str) -> np.ndarray:
             return np.array([index[name] for name in names])
 
         def sided(*stems: str) -> list[str]:
             return [f"{stem}.{side}" for side in "LR" for stem in stems]
 
         limbs = sided("arm", "forearm", "thigh")
-        tables = {
-            "index": index,
-            "_whole_keys": np.array([KEY[k] for k in ("hip", *sided("collar", "shin", "foot"))]),
-            "_whole_bones": bones("root", *sided("clavicle", "lowerleg01", "foot")),
-            "_spine_keys": np.array([KEY[k] for k in ("abdomen", "chest", "neck", "head")]),
-            "_spine_bones": (
-                bones("spine05", "spine03", "neck01", "neck03"),
-                bones("spine04", "spine02", "neck02", "head"),
-            ),
-            "_twist_keys": np.array([KEY[k] for k in (*limbs, "hand.L", "hand.R")]),
-            "_twist_shares": np.array([0.5] * 6 + [0.6] * 2),
-            "_limb_bones": (
-                bones(*sided("upperarm01", "lowerarm01", "upperleg01")),
-                bones(*sided("upperarm02", "lowerarm02", "upperleg02")),
-            ),
-            "_wrist_bones": (bones(*sided("lowerarm02")), bones(*sided("wrist"))),
-            "_finger_bones": np.array([[index[f"finger{f}-{k}.{side}"] for k in (1, 2, 3)] for f, side in FINGERS]),
-        }
-        for name, table in tables.items():
-            object.__setattr__(self, name, table)
-        axes = [self.limb_axis(k) for k in (*limbs, "forearm.L", "forearm.R")]
-        object.__setattr__(self, "_twist_axes", np.stack(axes))
+        hands = ("hand.L", "hand.R")
         curl_axes, spread_axes = zip(*(self._finger_axes(f, side) for f, side in FINGERS), strict=True)
-        object.__setattr__(self, "_curl_axes", np.stack(curl_axes))
-        object.__setattr__(self, "_spread_axes", np.stack(spread_axes))
+        self._tables = _SpreadTables(
+            whole=np.stack(
+                [
+                    np.array([KEY[k] for k in ("hip", *sided("collar", "shin", "foot"))]),
+                    at("root", *sided("clavicle", "lowerleg01", "foot")),
+                ]
+            ),
+            spine=np.stack(
+                [
+                    np.array([KEY[k] for k in ("abdomen", "chest", "neck", "head")]),
+                    at("spine05", "spine03", "neck01", "neck03"),
+                    at("spine04", "spine02", "neck02", "head"),
+                ]
+            ),
+            limbs=np.stack(
+                [
+                    np.array([KEY[k] for k in limbs]),
+                    at(*sided("upperarm01", "lowerarm01", "upperleg01")),
+                    at(*sided("upperarm02", "lowerarm02", "upperleg02")),
+                ]
+            ),
+            limb_axes=np.stack([self.limb_axis(k) for k in limbs]),
+            wrists=np.stack([np.array([KEY[k] for k in hands]), at(*sided("lowerarm02")), at(*sided("wrist"))]),
+            wrist_axes=np.stack([self.limb_axis(k) for k in ("forearm.L", "forearm.R")]),
+            fingers=np.array([[index[f"finger{f}-{k}.{side}"] for k in (1, 2, 3)] for f, side in FINGERS]),
+            curl_axes=np.stack(curl_axes),
+            spread_axes=np.stack(spread_axes),
+        )
 
     def _finger_axes(self, finger: int, side: str) -> tuple[np.ndarray, np.ndarray]:
         """Axes [3] about which a finger closes (into the palm) and spreads (towards the thumb)."""
@@ -130,26 +226,11 @@ class Rig:
         Returns:
             [..., B, 3, 3].
         """
-        rotation = from_vector(keys)
-        local = np.tile(np.eye(3), (*keys.shape[:-2], len(self.bones), 1, 1))
-        local[..., self._whole_bones, :, :] = rotation[..., self._whole_keys, :, :]
-        halves = from_vector(0.5 * keys[..., self._spine_keys, :])
-        local[..., self._spine_bones[0], :, :] = halves
-        local[..., self._spine_bones[1], :, :] = halves
-
-        twists = power(twist_about(rotation[..., self._twist_keys, :, :], self._twist_axes), self._twist_shares)
-        limb, wrist = twists[..., :6, :, :], twists[..., 6:, :, :]
-        local[..., self._limb_bones[0], :, :] = rotation[..., self._twist_keys[:6], :, :] @ np.swapaxes(limb, -1, -2)
-        local[..., self._limb_bones[1], :, :] = limb
-        local[..., self._wrist_bones[0], :, :] @= wrist
-        local[..., self._wrist_bones[1], :, :] = np.swapaxes(wrist, -1, -2) @ rotation[..., self._twist_keys[6:], :, :]
-
-        knuckle, rest, spread = (curls[..., k, None] for k in range(3))
-        bends = np.stack([knuckle * self._curl_axes, rest * self._curl_axes, 0.6 * rest * self._curl_axes], -2)
-        fingers = from_vector(bends)  # [..., 10, 3 joints, 3, 3]
-        fingers[..., 0, :, :] = from_vector(spread * self._spread_axes) @ fingers[..., 0, :, :]
-        local[..., self._finger_bones, :, :] = fingers
-        return local
+        frames = keys.reshape(-1, len(KEYS), 3)
+        bends = np.broadcast_to(curls, (*keys.shape[:-2], 10, 3)).reshape(-1, 10, 3)
+        local = np.empty((len(frames), len(self.bones), 3, 3))
+        _spread(frames, bends, self._tables, local)
+        return local.reshape(*keys.shape[:-2], len(self.bones), 3, 3)
 
     def keys_from_local(self, local: dict[str, np.ndarray]) -> np.ndarray:
         """Key rotation vectors [19, 3] of a pose given bone by bone (missing bones at rest)."""

@@ -29,6 +29,7 @@ _FRAMINGS = {
     "far": (0.20, (0.055, 0.3), (1, 10)),
     "empty": (0.04, (0.3, 1.0), (0, 0)),
 }
+_ATTEMPTS = 5  # to draw a first person and a camera that sees them
 _GAP = 0.04  # m, at least, between two people's or a person's and a thing's surface
 
 
@@ -96,6 +97,9 @@ class SceneMaker:
         self.model, self.wardrobe, self.director = model, wardrobe, director
         self.backdrops, self.textures = backdrops, textures
         self._landmarks = model.renumber[model.data.landmarks]
+        bone = np.array(model.rig.bones)[model.data.bone_index[model.data.landmarks, 0]]
+        self._hips = np.array([name.startswith(("root", "pelvis", "upperleg01")) for name in bone])
+        self._feet = np.array([name.startswith("foot") for name in bone])
 
     def draw(self, rng: np.random.Generator, frames: int = 1, fps: float = 25.0) -> Scene:
         """A random scene of one or more frames."""
@@ -104,8 +108,12 @@ class SceneMaker:
         _, heights, (least, most) = _FRAMINGS[framing]
         share = math.exp(rng.uniform(*np.log(heights)))
         count = int(rng.integers(least, most + 1))
-        actors = [self._actor(rng, frames, fps) for _ in range(max(count, 1))]
-        camera, distance = self._camera(rng, framing, share, actors[0], frames, fps)
+        for _ in range(_ATTEMPTS):
+            first = self._actor(rng, frames, fps)
+            camera, distance = self._camera(rng, framing, share, first, frames, fps)
+            if self._in_view(first, camera):
+                break
+        actors = [first, *(self._actor(rng, frames, fps) for _ in range(count - 1))]
         if framing == "empty":
             actors = []
         actors = self._spread_out(rng, actors, camera, distance)
@@ -125,6 +133,11 @@ class SceneMaker:
             look=Look.draw(rng),
             frames=frames,
         )
+
+    def _in_view(self, actor: Actor, camera: Camera) -> bool:
+        points = (actor.vertices(0, self.model)[self._landmarks] - camera.position) @ camera.rotation
+        seen = np.abs(points[:, :2]) < 0.5 / camera.focal * points[:, 2:]
+        return bool(((points[:, 2] > 0.1) & seen.all(1)).mean() > 0.12)
 
     def _actor(self, rng: np.random.Generator, frames: int, fps: float) -> Actor:
         person = self.wardrobe.draw(rng)
@@ -161,6 +174,7 @@ class SceneMaker:
         target = np.array([rng.uniform(-0.3, 0.3) / focal * distance, distance, aim])
         camera = Camera.looking(np.array([0, 0, height]), target, rng.normal(0, 0.04), focal)
         first.place = np.array([0.0, distance])
+        first._frames.clear()
         if frames > 1:
             velocity = rng.normal(0, 0.15, 3) * np.array([1, 1, 0.3]) / fps * (rng.random() < 0.7)
             spin = rng.normal(0, 0.04, 3) * np.array([1, 1, 0.3]) / fps * (rng.random() < 0.7)
@@ -186,7 +200,7 @@ class SceneMaker:
                     place = camera.position[:2] + np.array([side, away])
                 else:
                     place = actor.place
-                moved = points + [*place, 0]
+                moved = points + np.append(place, 0)
                 near_camera = np.linalg.norm(moved - camera.position, axis=1).min() < 0.35
                 clear = not len(taken) or np.linalg.norm(moved[:, None] - taken, axis=-1).min() > 0.08 + _GAP
                 if i == 0 or (clear and not near_camera):
@@ -227,16 +241,7 @@ class SceneMaker:
             if actor.lying:
                 continue
             points = actor.vertices(0, self.model)[self._landmarks]
-            bones = self.model.data.bone_index[self.model.data.landmarks, 0]
-            names = np.array(self.model.rig.bones)[bones]
-            hips = points[
-                np.char.startswith(names, ("root"))
-                | np.char.startswith(names, "pelvis")
-                | np.char.startswith(names, "upperleg01")
-            ]
-            feet = points[np.char.startswith(names, "foot")]
-            if not len(hips) or not len(feet):
-                continue
+            hips, feet = points[self._hips], points[self._feet]
             height = hips[:, 2].min()
             lowest = hips[hips[:, 2] < height + 0.1].mean(0)
             behind = np.linalg.norm(lowest[:2] - feet.mean(0)[:2])
@@ -272,7 +277,7 @@ class SceneMaker:
         things: list[Prop] = []
         for _ in range(rng.integers(1, 6)):
             away = distance * rng.uniform(0.55, 2.0)
-            place = camera.position[:2] + [rng.uniform(-0.6, 0.6) / camera.focal * away, away]
+            place = camera.position[:2] + np.array([rng.uniform(-0.6, 0.6) / camera.focal * away, away])
             shape = props.furniture(str(rng.choice(props.KINDS)), rng)
             prop = props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)
             low, high = prop.vertices.min(0)[:2] - _GAP, prop.vertices.max(0)[:2] + _GAP

@@ -1,7 +1,7 @@
 """Colour: materials under a few lights with one shadow map, composited over the background in linear light.
 
-A pixel is shaded once at its centre; where its nine samples see different surfaces, each sample is shaded, so edges are
-anti-aliased and everything else costs one evaluation. Linear light is the square of the 0..1 colour value.
+A pixel is shaded once at its centre; where its nine samples see different surfaces, each surface is shaded once and weighted
+by its samples, so edges are anti-aliased and everything else costs one evaluation. Linear light is the square of the 0..1 colour value.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def texture_at(texels, start, side, u, v, out):
     u -= math.floor(u)
     v -= math.floor(v)
     x, y = u * side - 0.5, (1 - v) * side - 0.5
-    x0, y0 = int(math.floor(x)), int(math.floor(y))
+    x0, y0 = math.floor(x), math.floor(y)
     fx, fy = x - x0, y - y0
     x1, y1 = min(x0 + 1, side - 1), min(y0 + 1, side - 1)
     x0, y0 = max(x0, 0), max(y0, 0)
@@ -253,6 +253,8 @@ def shade_pixels(
     """
     scratch = np.zeros((3, 3))
     n = SUBSAMPLES
+    group_kind, group_at, group_size = np.zeros((3, n * n), np.int64)
+    group_z = np.zeros(n * n)
     half = n // 2
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
@@ -275,20 +277,35 @@ def shade_pixels(
                 for k in range(3):
                     image[y, x, k] = scratch[1, k]
                 continue
-            blue = green = red = 0.0
-            covered = 0
+            # one evaluation for each surface that the samples see, weighted by how many see it
+            groups = 0
             for i in range(n):
                 for j in range(n):
                     t = ids[y * n + i, x * n + j]
-                    if t >= 0:
-                        _shade_sample(
-                            t, x * n + j + 0.5, y * n + i + 0.5, points, triangles, textures, surface, lighting, charts,
-                            rotation, position, focal, centre, scratch,
-                        )  # fmt: skip
-                        blue += scratch[1, 0]
-                        green += scratch[1, 1]
-                        red += scratch[1, 2]
-                        covered += 1
+                    if t < 0:
+                        continue
+                    z = depth[y * n + i, x * n + j]
+                    g = 0
+                    while g < groups and not (
+                        group_kind[g] == triangles.material[t] and abs(group_z[g] - z) < 0.04 * z
+                    ):
+                        g += 1
+                    if g == groups:
+                        groups += 1
+                        group_kind[g], group_z[g], group_at[g], group_size[g] = triangles.material[t], z, i * n + j, 0
+                    group_size[g] += 1
+            blue = green = red = 0.0
+            covered = 0
+            for g in range(groups):
+                i, j = group_at[g] // n, group_at[g] % n
+                _shade_sample(
+                    ids[y * n + i, x * n + j], x * n + j + 0.5, y * n + i + 0.5, points, triangles, textures, surface,
+                    lighting, charts, rotation, position, focal, centre, scratch,
+                )  # fmt: skip
+                blue += scratch[1, 0] * group_size[g]
+                green += scratch[1, 1] * group_size[g]
+                red += scratch[1, 2] * group_size[g]
+                covered += group_size[g]
             rest = (n * n - covered) / (n * n)
             image[y, x, 0] = image[y, x, 0] * rest + blue / (n * n)
             image[y, x, 1] = image[y, x, 1] * rest + green / (n * n)

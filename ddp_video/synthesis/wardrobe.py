@@ -11,7 +11,7 @@ from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.colours import EYES, cloth_colour, hair_colour
 from ddp_video.synthesis.pack import Garment, Pack, fit
 from ddp_video.synthesis.raster import ALPHA_TEST, BIAS_SHIFT, CULL_BACK
-from ddp_video.synthesis.textures import TextureBank
+from ddp_video.synthesis.textures import luminance
 
 _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, and what wins where surfaces nearly touch
     "hair": ALPHA_TEST,
@@ -130,8 +130,9 @@ _FACE_ODDS = (0.36, 0.2, 0.1, 0.16, 0.05, 0.06, 0.04, 0.03)
 class Wardrobe:
     """Draws people out of a pack."""
 
-    def __init__(self, pack: Pack, model: BodyModel, bank: TextureBank):
-        self.pack, self.model, self.bank = pack, model, bank
+    def __init__(self, pack: Pack, model: BodyModel):
+        self.pack, self.model = pack, model
+        self._luminance = [luminance(texture) for texture in pack.textures]
         self._by_kind: dict[str, list[str]] = {}
         for name, garment in pack.garments.items():
             self._by_kind.setdefault(garment.kind, []).append(name)
@@ -140,7 +141,15 @@ class Wardrobe:
             covered = np.zeros(len(pack.body.canonical), bool)
             covered[garment.hidden] = True
             self._hidden[name] = covered[model.visible]
-        heights = pack.body.canonical_heads[:, 2]
+        body = pack.body
+        self._body_arrays = {
+            "weights": body.weights[model.visible],
+            "bone_index": body.bone_index[model.visible],
+            "canonical": body.canonical[model.visible],
+            "part_weights": body.part_weights[model.visible],
+            "dense": np.ones(len(model.visible), np.float32),
+        }
+        heights = body.canonical_heads[:, 2]
         self._waist, self._neck = (float(heights[model.rig.index[b]]) for b in ("spine05", "neck01"))
 
     def draw(self, rng: np.random.Generator) -> Person:
@@ -253,11 +262,7 @@ class Wardrobe:
             flags=CULL_BACK,
             material=np.where(model.eye_faces[shown], eye, skin),
             corner_uv=body.corner_uv[shown],
-            weights=body.weights[model.visible],
-            bone_index=body.bone_index[model.visible],
-            canonical=body.canonical[model.visible],
-            part_weights=body.part_weights[model.visible],
-            dense=np.ones(len(rest), np.float32),
+            **self._body_arrays,
         )
         return rest
 
@@ -265,7 +270,7 @@ class Wardrobe:
         garment: Garment = self.pack.garments[name]
         texture = int(rng.choice(garment.texture))
         row = np.zeros(m.COLUMNS, np.float32)
-        row[m.MEAN_LUMINANCE] = max(self.bank.luminance[texture], 0.08)
+        row[m.MEAN_LUMINANCE] = max(self._luminance[texture], 0.08)
         if garment.kind in ("hair", "brow"):
             row[m.KIND], row[m.TINT] = m.HAIR, rng.uniform(0.4, 1)
             row[m.SPECULAR], row[m.SHININESS] = (0.08, 14) if garment.kind == "hair" else (0, 1)

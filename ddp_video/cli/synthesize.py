@@ -1,0 +1,76 @@
+"""`ddp-video synthesize`: the asset pack, and labelled pictures and videos of synthetic people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+_OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress bar, no remarks.")
+_PACK = click.option("--pack", required=True, type=click.Path(path_type=Path), help="What `synthesize assets` wrote.")
+_SEED = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Names an endless row of pictures."
+)
+_SIZE = click.option("--size", default=384, show_default=True, help="Side of the square pictures, px.")
+_WORKERS = click.option("--workers", "-w", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+
+
+@click.group()
+def synthesize() -> None:
+    """Make labelled pictures and videos of synthetic people."""
+
+
+@synthesize.command()
+@click.option("--makehuman", required=True, type=click.Path(path_type=Path), help="MakeHuman's asset folder (CC0).")
+@click.option("--mocap", required=True, type=click.Path(path_type=Path), help="Archive (.npz) of CMU motion clips.")
+@click.option(
+    "--backgrounds", required=True, type=click.Path(path_type=Path), help="Folder of photographs without people."
+)
+@_OUTPUT
+@_QUIET
+def assets(makehuman: Path, mocap: Path, backgrounds: Path, output: Path, quiet: bool) -> None:
+    """Build the asset pack, once: one file that generation needs."""
+    from ddp_video.synthesis.assets import build_pack
+    from ddp_video.synthesis.pack import save_pack
+
+    pack = build_pack(makehuman, mocap, backgrounds, report=lambda line: None if quiet else click.echo(line))
+    save_pack(pack, output)
+    if not quiet:
+        click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+@synthesize.command()
+@_PACK
+@click.option("--number", "-n", default=100, show_default=True, type=click.IntRange(1), help="How many pictures.")
+@click.option(
+    "--first", default=0, show_default=True, type=click.IntRange(0), help="Begin with this picture of the row."
+)
+@_SIZE
+@_SEED
+@click.option("--format", "suffix", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
+@_WORKERS
+@_OUTPUT
+@_QUIET
+def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> None:
+    """Pictures with dense label maps, and annotations.json beside them.
+
+    NAME.jpg, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them), NAME_inst.png (person), NAME_depth.png (mm) and
+    NAME.npz (17 keypoints). The same seed gives the same bytes whatever the number of workers.
+    """
+    from ddp_video.synthesis.dataset import write_dataset
+    from ddp_video.synthesis.generator import Generator
+
+    generator = Generator(pack, size)
+    with tqdm(total=number, unit="picture", disable=True if quiet else None) as bar:
+        write_dataset(
+            generator,
+            output,
+            number,
+            seed,
+            workers,
+            first,
+            "." + suffix,
+            progress=lambda done: bar.update(done - bar.n),
+        )

@@ -17,7 +17,7 @@ from ddp_video.train.config import PRESETS, TrainConfig
     multiple=True,
     required=True,
     metavar="KIND:PATH[@WEIGHT]",
-    help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize` writes them), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.",
+    help="A source of pictures: maps:FOLDER (pictures with dense label maps, as `synthesize images` writes them), synthetic:PACK (made on the fly from what `synthesize assets` wrote), coco:ANNOTATIONS.json,IMAGES (DensePose-COCO) or photos:FOLDER (photographs without people). Give it several times to mix them.",
 )
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints, losses and pictures."

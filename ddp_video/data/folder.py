@@ -1,6 +1,6 @@
 """A folder of pictures with dense label maps, and a folder of photographs without people.
 
-The one place that knows the layout of the maps: NAME.jpg, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them)
+The one place that knows the layout of the maps: NAME.jpg or .png, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them)
 and NAME_inst.png (0 = nobody, 1..n = person).
 """
 
@@ -48,7 +48,8 @@ class DenseFolder:
 
     def __getitem__(self, index: int) -> Sample:
         stem = self.path / self.names[index]
-        image = read_image(stem.with_name(stem.name + ".jpg"))
+        photograph, lossless = (stem.with_name(stem.name + suffix) for suffix in (".jpg", ".png"))
+        image = read_image(lossless if lossless.exists() else photograph)
         iuv = _read(stem.with_name(stem.name + "_iuv.png"), cv2.IMREAD_COLOR)
         instance = _read(stem.with_name(stem.name + "_inst.png"), cv2.IMREAD_GRAYSCALE)
         if not image.shape[:2] == iuv.shape[:2] == instance.shape:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from ddp_video.data.sample import Sample
 
-# (seed, index) -> a labelled picture: image [H, W, 3] uint8 RGB, instance [H, W] uint8, iuv [H, W, 3] uint8 (I, 255 U, 255 V).
-Generator = Callable[[int, int], dict[str, np.ndarray]]
-
 
 class Generated:
-    """As many pictures of a generator as anyone asks for; the same (seed, index) is the same picture."""
+    """As many pictures of synthetic people as anyone asks for; the same (seed, index) is the same picture.
+
+    Args:
+        pack: what `ddp-video synthesize assets` wrote.
+        seed: names the endless row of pictures.
+        size: px, side of the pictures.
+    """
 
     charts = "ddp-video"
 
-    def __init__(self, generator: Generator, seed: int, length: int = 2**31):
-        self.generator, self.seed, self.length = generator, seed, length
+    def __init__(self, pack: str | Path, seed: int, size: int = 384):
+        self.pack, self.seed, self.size = Path(pack), seed, size
+
+    @cached_property
+    def generator(self):
+        """Opened at the first picture, hence once in every worker process."""
+        from ddp_video.synthesis.generator import Generator
+
+        return Generator(self.pack, self.size)
 
     def __len__(self) -> int:
-        return self.length
+        return 2**31
 
     def __getitem__(self, index: int) -> Sample:
-        made = self.generator(self.seed, index)
-        part, instance = np.ascontiguousarray(made["iuv"][..., 0]), made["instance"]
-        uv = np.ascontiguousarray(made["iuv"][..., 1:])
-        return Sample(made["image"], instance, part > 0, np.ones(instance.max(), bool), part, uv)
+        made = self.generator.draw(self.seed, index)
+        uv = np.rint(made.uv * 255).astype(np.uint8)
+        return Sample(made.image, made.person, made.part > 0, np.ones(made.person.max(), bool), made.part, uv)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ddp_video.data.densepose_coco import DensePoseCoco
 from ddp_video.data.folder import DenseFolder, Photographs
+from ddp_video.data.generated import Generated
 from ddp_video.data.mixture import Source
+from ddp_video.errors import DataError
 
-KINDS = ("maps", "coco", "photos")
+KINDS = ("maps", "synthetic", "coco", "photos")
+# Rows of synthetic pictures to train and to validate on; tests and benchmarks draw from others.
+TRAINING_SEED, VALIDATION_SEED = 1_000_001, 1_000_002
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ def held_out(spec: SourceSpec) -> Source | None:
 def _labelled(spec: SourceSpec, held_out: bool) -> Source:
     if spec.kind == "maps":
         return DenseFolder(spec.path, held_out)
+    if spec.kind == "synthetic":
+        if not Path(spec.path).is_file():
+            raise DataError(f"no asset pack at {spec.path}: build it with 'ddp-video synthesize assets'")
+        return Generated(spec.path, VALIDATION_SEED if held_out else TRAINING_SEED)
     annotations, comma, images = spec.path.partition(",")
     if not comma:
         raise ValueError(f"data source 'coco:{spec.path}' must read coco:ANNOTATIONS.json,IMAGES")

@@ -1,6 +1,8 @@
 """Sources of training pictures, their mixture, and what is said when they are missing or damaged."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +17,6 @@ from ddp_video.data.densepose_coco import (
     segmentation_mask,
 )
 from ddp_video.data.folder import DenseFolder, Photographs
-from ddp_video.data.generated import Generated
 from ddp_video.data.mixture import Mixture, Numbers, batches
 from ddp_video.data.sample import IGNORE, UNLABELLED
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
@@ -89,17 +90,29 @@ def test_batches_list_the_people(folder):
     assert len(batch.boxes) == len(batch.person) == len(batch.has_dense)
 
 
-def test_generated_pictures_are_the_generators():
-    def generator(seed, index):
-        instance = np.full((8, 8), 2, np.uint8)
-        return {
-            "image": np.full((8, 8, 3), seed + index, np.uint8),
-            "instance": instance,
-            "iuv": np.full((8, 8, 3), 7, np.uint8),
-        }
+def test_generated_pictures_are_the_generators(monkeypatch, tmp_path):
+    class Generator:
+        def __init__(self, pack, size):
+            self.size = size
 
-    sample = Generated(generator, seed=5)[9]
-    assert (sample.image == 14).all() and (sample.part == 7).all() and len(sample.has_dense) == 2
+        def draw(self, seed, index):
+            size = (self.size, self.size)
+            person = np.full(size, 2, np.uint8)
+            uv = np.full((*size, 2), 0.4, np.float32)
+            image = np.full((*size, 3), (seed + index) % 256, np.uint8)
+            return SimpleNamespace(image=image, person=person, part=person * 3, uv=uv)
+
+    fake = SimpleNamespace(Generator=Generator)
+    monkeypatch.setitem(sys.modules, "ddp_video.synthesis.generator", fake)
+    pack = tmp_path / "pack.npz"
+    pack.touch()
+    training, validation = (f(parse_source(f"synthetic:{pack}")) for f in (open_source, held_out))
+    assert training.seed != validation.seed
+    sample = training[9]
+    assert (sample.image == (training.seed + 9) % 256).all() and (sample.part == 6).all() and len(sample.has_dense) == 2
+    assert (sample.uv == 102).all()
+    with pytest.raises(DataError, match="no asset pack"):
+        open_source(parse_source("synthetic:/nowhere"))
 
 
 # --- DensePose-COCO

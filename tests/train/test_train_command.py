@@ -64,7 +64,7 @@ def test_train_and_go_on_from_its_weights(people, tmp_path):
     [
         (["--data", "maps:/nowhere"], DataError, "no such data folder: /nowhere"),
         (["--data", "photos:PEOPLE"], DataError, "no people in the data"),
-        (["--data", "films:/nowhere"], ValueError, "maps, coco"),
+        (["--data", "films:/nowhere"], ValueError, "maps, synthetic, coco"),
         (["--data", "maps:PEOPLE", "--set", "size=65"], ValueError, "multiple of 64"),
         (["--data", "maps:PEOPLE", "--config", "/nowhere.toml"], DataError, "nowhere.toml"),
         (["--data", "maps:PEOPLE", "--init", "/nowhere.safetensors"], WeightsError, "nowhere"),

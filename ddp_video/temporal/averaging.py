@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddp_video.charts import IUV_CHANNELS, NUM_CLASSES
 from ddp_video.structures import UNTRACKED, Flow, FramePrediction, Instances, SparseIUV
 from ddp_video.temporal.warp import bilinear_taps
 
 # Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others.
 MASK_LOGIT_LIMIT = 8.0
+
+LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones are plain means
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
 
     At a site a neighbour counts as far as its flow is valid and the cells it reads are active and belong to the same
     person (`track_id`). Frame t's own sites stay active, and those join that more than half of the valid weight sees
-    as one person of frame t. The owner of a site is the person with most weight.
+    as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
+    of their chart as well.
     """
     if (prediction.instances.track_id == UNTRACKED).any():
         raise ValueError(
@@ -72,7 +76,7 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     keep = (window.row[candidates, 0] >= 0) | (most > 0.5 * electorate)
     cells, weight, owner = candidates[keep], weight[keep], owner[keep]
     weight = weight * (person[keep] == owner[:, None])
-    iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner)
+    iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
     return replace(prediction, instances=_average_masks(prediction, alpha, neighbours), iuv=iuv)
 
 
@@ -118,18 +122,28 @@ class _Window:
         owners.append(torch.full((1,), -1, dtype=torch.int64, device=ours.device))  # what row -1 reads
         return torch.cat(owners)[self.row]
 
-    def gather(self, cells: Tensor, weight: Tensor, owner: Tensor) -> SparseIUV:
-        """The weighted sums at `cells` [M] of frame t, in the precision of its logits (rounded to float16)."""
+    def gather(self, cells: Tensor, weight: Tensor, owner: Tensor, by_chart: bool = False) -> SparseIUV:
+        """The weighted sums at `cells` [M] of frame t, in the precision of its logits (rounded to float16).
+
+        by_chart: U and V of a chart count by how likely that chart is at their site; elsewhere they were never trained.
+        """
         logits = torch.cat([frame.iuv.logits for frame in self.frames]).float()
-        columns = self.prediction.grid.size[1]
-        sites = torch.stack([torch.zeros_like(cells), cells // columns, cells % columns], 1)
+        if by_chart:
+            likely = logits[:, :NUM_CLASSES].softmax(1) + LEAST_LIKELY
+            coordinates = logits[:, NUM_CLASSES:].unflatten(1, (2, NUM_CLASSES)) * likely[:, None]
+            logits = torch.cat([logits[:, :NUM_CLASSES], coordinates.flatten(1), likely], 1)
         if len(cells):
             summed = F.embedding_bag(self.row[cells].clamp(min=0), logits, per_sample_weights=weight, mode="sum")
         else:
             summed = logits[:0]
+        if by_chart:
+            summed, likely = summed.split([IUV_CHANNELS, NUM_CLASSES], dim=1)
+            summed[:, NUM_CLASSES:] /= likely.repeat(1, 2)
+        columns = self.prediction.grid.size[1]
         first = self.prediction.iuv
-        sites[:, 0] = first.sites[0, 0] if len(first) else 0
-        return SparseIUV(sites.to(first.sites.dtype), _round(summed, first.logits.dtype), owner)
+        frame = torch.full_like(cells, int(first.sites[0, 0]) if len(first) else 0)
+        sites = torch.stack([frame, cells // columns, cells % columns], 1).to(first.sites.dtype)
+        return SparseIUV(sites, _round(summed, first.logits.dtype), owner)
 
 
 def _average_masks(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> Instances:

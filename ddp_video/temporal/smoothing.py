@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp_video.structures import STRIDE, Flow, FramePrediction
+from ddp_video.structures import Flow, FramePrediction
 from ddp_video.temporal.averaging import Neighbour, average_as_paper, average_robust
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
@@ -21,14 +21,15 @@ class SmoothingSettings:
     """mode: 'robust', or 'paper' = eq. 6 as it stands. radius: frames looked at on either side.
 
     alphas: weights of frames t-radius .. t+radius; None = equal. causal: look back only.
-    chain: a flow over several frames is the sum of steps of one frame, so only neighbouring pairs are estimated.
+    chain: a flow over several frames is made of steps of one frame, so only neighbouring pairs are estimated: half the time
+    at radius 2, and more exact with DIS, which finds small motion best.
     """
 
     mode: str = "robust"
     radius: int = 2
     alphas: tuple[float, ...] | None = None
     causal: bool = False
-    chain: bool = False
+    chain: bool = True
 
     def __post_init__(self):
         if self.mode not in MODES:
@@ -161,6 +162,6 @@ class Smoother:
         return result
 
     def _trusted(self, t: _Entry, s: _Entry) -> Flow:
-        """The flow t -> s, valid where it also agrees with s -> t."""
+        """The flow t -> s, valid where it also agrees with s -> t, to within what shows on the grid of cells."""
         flow, back = self._flows[t.position, s.position], self._flows[s.position, t.position]
-        return Flow(flow.t_to_s, flow.valid & consistent(flow.t_to_s, back.t_to_s, pixel_size=STRIDE))
+        return Flow(flow.t_to_s, flow.valid & consistent(flow.t_to_s, back.t_to_s))

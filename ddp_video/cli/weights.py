@@ -1,15 +1,16 @@
-"""ddp-video weights: which weights there are, what they say about themselves, whether they are whole."""
+"""ddp-video weights: which weights there are, what they say about themselves, whether they are whole; conversion."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 
 @click.group()
 def weights() -> None:
-    """List, describe and verify weights files."""
+    """List, describe, verify and convert weights files."""
 
 
 @weights.command("list")
@@ -50,3 +51,13 @@ def verify(names_or_paths: tuple[str, ...]) -> None:
     for name_or_path in names_or_paths or shipped_weights():
         model = load_model(name_or_path)
         click.echo(f"{model.weights.path}: whole, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")
+
+
+@weights.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .safetensors file to write.")
+def convert(checkpoint: Path, output: Path) -> None:
+    """Rewrite a DensePose R-CNN checkpoint (.pkl, .pth) as safetensors."""
+    from ddp_video.model.densepose_rcnn import convert as convert_file
+
+    click.echo(f"{output}: {convert_file(checkpoint, output).name}")

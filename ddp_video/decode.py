@@ -35,8 +35,8 @@ UNDECIDED = 255  # no chart yet
 def decode(prediction: FramePrediction) -> DensePose:
     """Full-size dense pose of one frame.
 
-    A pixel belongs to the person whose interpolated M_ins logit, if positive, plus log(score) is highest (ties: the
-    higher score). It has a chart where that person's M_dp is positive too and an active site is near; U and V are
+    A pixel belongs to the person for whom score * sigmoid(interpolated M_ins logit) is highest (ties: the higher score),
+    among those whose logit is positive there. It has a chart where that person's M_dp is positive too and an active site is near; U and V are
     clamped to 0..1. Elsewhere part, u and v are 0.
     """
     grid = prediction.grid
@@ -94,11 +94,10 @@ def _claim_pixels(instances: Instances, grid: Grid) -> tuple[np.ndarray, np.ndar
     (rows, columns), (height, width) = grid.pixels_per_cell, grid.frame_size
     instance = np.zeros(grid.frame_size, np.int32)
     dense = np.zeros(grid.frame_size, bool)
-    best = np.full(grid.frame_size, -np.inf, np.float32)
+    best = np.full(grid.frame_size, -1, np.float32)
     person_logits = instances.mask_logits.float().numpy()
     dense_logits = instances.dense_mask_logits.float().numpy()
-    log_scores = instances.scores.float().clamp(min=1e-6).log().tolist()
-    for row, log_score in enumerate(log_scores):
+    for row, score in enumerate(instances.scores.float().tolist()):
         positive = person_logits[row] > 0
         if not positive.any():
             continue
@@ -106,7 +105,7 @@ def _claim_pixels(instances: Instances, grid: Grid) -> tuple[np.ndarray, np.ndar
         cells_x, pixels_x = _covered(positive.any(0), columns, width)
         down, right = vertical.matrix[pixels_y, cells_y], horizontal.matrix[pixels_x, cells_x].T
         person = down @ (person_logits[row, cells_y, cells_x] @ right)
-        claim = person + log_score
+        claim = np.float32(score) / (1 + np.exp(-person))
         box = pixels_y, pixels_x
         won = (person > 0) & (claim > best[box])
         np.copyto(best[box], claim, where=won)

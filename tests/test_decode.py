@@ -66,7 +66,7 @@ def reference(prediction: FramePrediction):
                 logit = interpolate(lambda y, x, m=person[row]: m[y, x], *at)
                 margin[py, px] = min(margin[py, px], abs(logit))
                 if logit > 0:
-                    claims.append((logit + math.log(score), -row))
+                    claims.append((score / (1 + math.exp(-logit)), -row))
             if not claims:
                 continue
             claims.sort(reverse=True)
@@ -176,11 +176,8 @@ def test_equal_claims_go_to_the_first_and_scores_break_in():
     assert bool((tie.instance == 1).all())
     weaker = decode(one_person(lambda y, x: site_logits(1, 0.5, 0.5), masks, scores=(0.5, 0.9)))
     assert bool((weaker.instance == 2).all())
-    stronger = decode(
-        one_person(
-            lambda y, x: site_logits(1, 0.5, 0.5), masks * torch.tensor([2.0, 1.0]).view(2, 1, 1), scores=(0.5, 0.9)
-        )
-    )
+    masks[0], masks[1] = 3, 0.1
+    stronger = decode(one_person(lambda y, x: site_logits(1, 0.5, 0.5), masks, scores=(0.5, 0.9)))
     assert bool((stronger.instance == 1).all())
 
 

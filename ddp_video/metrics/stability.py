@@ -239,10 +239,9 @@ def identity_map(prediction: FramePrediction) -> np.ndarray:
     if not len(people):
         return np.full(prediction.grid.size, UNTRACKED)
     logits = people.mask_logits.float()
-    claims = logits + people.scores.float().clamp(min=1e-6).log()[:, None, None]
-    claims[logits <= 0] = -torch.inf
-    best, row = claims.max(0)
-    return torch.where(best > -torch.inf, people.track_id[row], UNTRACKED).numpy()
+    claims = logits.sigmoid() * people.scores.float()[:, None, None]
+    best, row = claims.masked_fill(logits <= 0, -1).max(0)
+    return torch.where(best >= 0, people.track_id[row], UNTRACKED).numpy()
 
 
 def _at_cells(cells: np.ndarray, y: np.ndarray, x: np.ndarray, pixels_per_cell: tuple[float, float]) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
@@ -34,7 +34,8 @@ def write_block(folder: Path, number: int, arrays: Arrays, grid: Grid) -> None:
             name,
             data=array.astype(dtype, copy=False),
             chunks=tuple(max(length, 1) for length in array.shape),
-            compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
+            config={"write_empty_chunks": True},  # looking for chunks of zeros costs more than writing them
+            compressors=[ZstdCodec(level=1), Crc32cCodec()],
         )
     final = folder / schema.block_name(number)
     partial = final.with_name(final.name + PARTIAL)

@@ -251,7 +251,7 @@ def test_random_damage_never_gives_wrong_values_or_other_errors(store, frames, a
         except PredictionsError as error:
             assert "\n" not in str(error)
         (store / name).write_bytes(whole[name])
-    assert 0 < survived < 45
+    assert survived < 30  # a flip in the white space of JSON does no harm
     assert files(store) == whole
 
 

@@ -19,17 +19,19 @@ import torch
 import torch.nn.functional as F
 
 from ddp_video.charts import NUM_CLASSES
-from ddp_video.structures import DensePose, FramePrediction, Grid, Instances, SparseIUV
+from ddp_video.structures import DensePose, FramePrediction, Grid, Instances
 
 # Inside M_dp the chart is the best of classes 1..24: where dense pose ends is decided by M_dp alone. With 0 here, class
 # 0 of I could punch holes into it.
 FIRST_CLASS = 1
 
 # A pixel reads the sites of its own person. Sites of somebody else count this much, which matters only where there
-# are no others: two people's charts and coordinates never mix.
+# are no others: two people's charts and coordinates never mix. Whose a site is follows from the masks as for pixels, and
+# not from `SparseIUV.owner`: where two detections fight over one person, the territories of both stay in one piece.
 FOREIGN_WEIGHT = 1e-6
 
 UNDECIDED = 255  # no chart yet
+NO_SITE = -2  # in the place of a person
 
 
 def decode(prediction: FramePrediction) -> DensePose:
@@ -44,12 +46,22 @@ def decode(prediction: FramePrediction) -> DensePose:
     part = np.zeros(grid.frame_size, np.uint8)
     uv = np.zeros((2, *grid.frame_size), np.float32)
     if len(prediction.iuv):
-        sites = Sites.of(prediction.iuv, grid)
+        sites = Sites.of(prediction)
         pixels = np.flatnonzero(dense).astype(np.int32)
         chart, coordinates = _read(sites, pixels, instance[dense] - 1, grid)
         part[dense] = chart
         uv[0][dense], uv[1][dense] = coordinates
     return DensePose(torch.from_numpy(part), torch.from_numpy(uv), torch.from_numpy(instance))
+
+
+def whose(mask_logits: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """[...] int64: the person, a row of mask_logits [N, ...] and scores [N], that each place belongs to; -1 nobody."""
+    if not len(scores):
+        return torch.full(mask_logits.shape[1:], -1)
+    logits = mask_logits.float()
+    claims = logits.sigmoid() * scores.float().view(-1, *[1] * (logits.ndim - 1))
+    best, row = claims.masked_fill(logits <= 0, -1).max(0)
+    return row.masked_fill(best < 0, -1)
 
 
 class Axis(NamedTuple):
@@ -123,16 +135,18 @@ class Sites(NamedTuple):
 
     columns: int  # one more than the grid has, so that `low` + 1 exists at the last one
     site: np.ndarray  # [C, 4] int32, rows of the two tables below
-    owner: np.ndarray  # [C, 4] int32, row of `Instances`, -1 where there is no site
+    person: np.ndarray  # [C, 4] int32, row of `Instances` that a site belongs to
     chart: np.ndarray  # [C] uint8, what all sites there name, or UNDECIDED
     undivided: np.ndarray  # [C] bool, four sites of one person
     chart_logits: torch.Tensor  # [M + 1, classes] float32
     coordinates: torch.Tensor  # [(M + 1) * 25, 2] float32, u and v of class c of site m at m * 25 + c
 
     @classmethod
-    def of(cls, iuv: SparseIUV, grid: Grid) -> Sites:
+    def of(cls, prediction: FramePrediction) -> Sites:
+        grid, iuv, people = prediction.grid, prediction.iuv, prediction.instances
         rows, columns = grid.size[0] + 1, grid.size[1] + 1
-        cell = (iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()).numpy()
+        y, x = iuv.sites[:, 1].long(), iuv.sites[:, 2].long()
+        cell = (y * columns + x).numpy()
 
         def corners(values, fill, dtype) -> np.ndarray:
             out = np.full(rows * columns, fill, dtype)
@@ -143,15 +157,15 @@ class Sites(NamedTuple):
         chart = corners(chart_logits.argmax(1).numpy() + FIRST_CLASS, UNDECIDED, np.uint8)
         first = chart.min(1, keepdims=True)
         agreed = ((chart == first) | (chart == UNDECIDED)).all(1)
-        owner = corners(iuv.owner.numpy(), -1, np.int32)
+        person = corners(whose(people.mask_logits[:, y, x], people.scores).numpy(), NO_SITE, np.int32)
         coordinates = F.pad(iuv.logits[:, NUM_CLASSES:].float().unflatten(1, (2, NUM_CLASSES)), (0, 0, 0, 0, 0, 1))
         coordinates[:, :, 0] = 0  # the background has none
         return cls(
             columns,
             corners(np.arange(len(iuv)), len(iuv), np.int32),
-            owner,
+            person,
             np.where(agreed, first[:, 0], UNDECIDED),
-            (owner[:, 0] >= 0) & (owner == owner[:, :1]).all(1),
+            (person[:, 0] != NO_SITE) & (person == person[:, :1]).all(1),
             F.pad(chart_logits, (0, 0, 0, 1)),
             coordinates.transpose(1, 2).flatten(0, 1),
         )
@@ -170,8 +184,8 @@ def _read(sites: Sites, pixels: np.ndarray, rows: np.ndarray, grid: Grid) -> tup
     weights = np.stack([1 - high_y - high_x + both, high_x - both, high_y - both, both], axis=1)
 
     border = np.flatnonzero(~sites.undivided.take(cell))
-    owner = sites.owner.take(cell[border], axis=0)
-    trust = np.where(owner == rows[border, None], np.float32(1), np.float32(FOREIGN_WEIGHT)) * (owner >= 0)
+    person = sites.person.take(cell[border], axis=0)
+    trust = np.where(person == rows[border, None], np.float32(1), np.float32(FOREIGN_WEIGHT)) * (person != NO_SITE)
     trusted = weights[border] * trust
     weights[border] = trusted / np.maximum(trusted.sum(1, keepdims=True), np.finfo(np.float32).tiny)
 

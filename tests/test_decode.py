@@ -55,14 +55,22 @@ def reference(prediction: FramePrediction):
     people, iuv = prediction.instances, prediction.iuv
     person, dense = people.mask_logits.double().numpy(), people.dense_mask_logits.double().numpy()
     site = {(int(y), int(x)): index for index, (_, y, x) in enumerate(iuv.sites.tolist())}
-    logits, owner = iuv.logits.double().numpy(), iuv.owner.numpy()
+    logits, scores = iuv.logits.double().numpy(), people.scores.double().tolist()
+    person_of = {  # every active site lies under a mask
+        (y, x): max(
+            (score / (1 + math.exp(-mask[y, x])), -row)
+            for row, (score, mask) in enumerate(zip(scores, person, strict=True))
+            if mask[y, x] > 0
+        )
+        for y, x in site
+    }
     part, uv = np.zeros((height, width), np.uint8), np.zeros((2, height, width))
     instance, margin = np.zeros((height, width), np.int32), np.full((height, width), np.inf)
     for py in range(height):
         for px in range(width):
             at = (py + 0.5) / step_y - 0.5, (px + 0.5) / step_x - 0.5, rows, columns
             claims = []
-            for row, score in enumerate(people.scores.double().tolist()):
+            for row, score in enumerate(scores):
                 logit = interpolate(lambda y, x, m=person[row]: m[y, x], *at)
                 margin[py, px] = min(margin[py, px], abs(logit))
                 if logit > 0:
@@ -83,7 +91,7 @@ def reference(prediction: FramePrediction):
                 if (y, x) not in site:
                     return np.zeros(IUV_CHANNELS + 1)
                 k = site[y, x]
-                return np.append(logits[k], 1.0) * (1.0 if owner[k] == row else 1e-6)
+                return np.append(logits[k], 1.0) * (1.0 if person_of[y, x][1] == -row else 1e-6)
 
             total = interpolate(trusted, *at)
             if total[-1] > 0:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 
+from ddp_video.decode import whose
 from ddp_video.metrics.similarity import luma, psnr, ssim
 from ddp_video.structures import UNTRACKED, FramePrediction
 from ddp_video.temporal.warp import consistent
@@ -236,12 +237,8 @@ class IdentitySwitches:
 def identity_map(prediction: FramePrediction) -> np.ndarray:
     """[rows, columns] int64 track_id of whom each cell belongs to, as in `decode`; UNTRACKED where nobody."""
     people = prediction.instances
-    if not len(people):
-        return np.full(prediction.grid.size, UNTRACKED)
-    logits = people.mask_logits.float()
-    claims = logits.sigmoid() * people.scores.float()[:, None, None]
-    best, row = claims.masked_fill(logits <= 0, -1).max(0)
-    return torch.where(best >= 0, people.track_id[row], UNTRACKED).numpy()
+    identities = torch.cat([people.track_id, torch.tensor([UNTRACKED])])  # -1, nobody, reads the last
+    return identities[whose(people.mask_logits, people.scores)].numpy()
 
 
 def _at_cells(cells: np.ndarray, y: np.ndarray, x: np.ndarray, pixels_per_cell: tuple[float, float]) -> np.ndarray:

@@ -73,7 +73,7 @@ def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file,
 
         with bar:
             measured[clip] = measure(paths, source, estimator, progress)
-        if clip:
+        if len(clips) > 1:
             click.echo(f"{clip}\n{table(measured[clip])}\n")
         if report:
             click.echo(f"report: {write_report(measured[clip], report / clip, estimator.describe())}", err=True)

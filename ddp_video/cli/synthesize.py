@@ -13,7 +13,6 @@ _PACK = click.option("--pack", required=True, type=click.Path(path_type=Path), h
 _SEED = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Names an endless row of pictures."
 )
-_SIZE = click.option("--size", default=384, show_default=True, help="Side of the square pictures, px.")
 _WORKERS = click.option("--workers", "-w", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 
 
@@ -47,7 +46,7 @@ def assets(makehuman: Path, mocap: Path, backgrounds: Path, output: Path, quiet:
 @click.option(
     "--first", default=0, show_default=True, type=click.IntRange(0), help="Begin with this picture of the row."
 )
-@_SIZE
+@click.option("--size", default="384", show_default=True, help="Side of the square pictures, or WIDTHxHEIGHT, px.")
 @_SEED
 @click.option("--format", "suffix", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
 @_WORKERS
@@ -62,7 +61,7 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
     from ddp_video.synthesis.dataset import write_dataset
     from ddp_video.synthesis.generator import Generator
 
-    generator = Generator(pack, size)
+    generator = Generator(pack, _frame_size(size))
     with tqdm(total=number, unit="picture", disable=True if quiet else None) as bar:
         write_dataset(
             generator,
@@ -72,5 +71,48 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
             workers,
             first,
             "." + suffix,
+            progress=lambda done: bar.update(done - bar.n),
+        )
+
+
+def _frame_size(text: str) -> tuple[int, int]:
+    """'854x480' -> (480, 854); '480' -> (480, 480)."""
+    width, _, height = text.lower().partition("x")
+    if not width.isdigit() or not (height or width).isdigit():
+        raise click.BadParameter(f"{text!r} is not a size: give WIDTHxHEIGHT or one side, px", param_hint="--size")
+    return int(height or width), int(width)
+
+
+@synthesize.command()
+@_PACK
+@click.option("--number", "-n", default=1, show_default=True, type=click.IntRange(1), help="How many clips.")
+@click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
+@click.option("--fps", default=25, show_default=True, type=click.IntRange(1, 240))
+@click.option("--size", default="384", show_default=True, help="WIDTHxHEIGHT or one side, px.")
+@_SEED
+@_WORKERS
+@_OUTPUT
+@_QUIET
+def video(pack, number, frames, fps, size, seed, workers, output, quiet) -> None:
+    """Clips (NAME.mp4) with frames, label maps and exact flow both ways (folder NAME).
+
+    NAME/TTTTT.png and its maps as `images` writes them; NAME/TTTTT_flow.npz: forward and backward flow in px, and where the
+    other frame shows the same point.
+    """
+    from fractions import Fraction
+
+    from ddp_video.synthesis.clips import write_clips
+    from ddp_video.synthesis.generator import Generator
+
+    generator = Generator(pack, _frame_size(size))
+    with tqdm(total=number, unit="clip", disable=True if quiet else None) as bar:
+        write_clips(
+            generator,
+            output,
+            number,
+            seed,
+            frames,
+            Fraction(fps),
+            workers,
             progress=lambda done: bar.update(done - bar.n),
         )

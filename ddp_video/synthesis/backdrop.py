@@ -87,7 +87,7 @@ def draw_backdrop(planes, sky, lighting, contact, contact_frame, noise, rotation
 
     contact: [R, R] darkness 0..1 of the ground under things; contact_frame: (x0, y0, cells a metre). focal: px.
     """
-    centre = image.shape[0] / 2
+    centre_x, centre_y = image.shape[1] / 2, image.shape[0] / 2
     colour = np.zeros(3)
     ambient, lights = lighting.ambient, lighting.lights
     count = len(planes.texel)
@@ -102,7 +102,7 @@ def draw_backdrop(planes, sky, lighting, contact, contact_frame, noise, rotation
     normal, limits = planes.normal, planes.limits
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
-            lx, ly = (x + 0.5 - centre) / focal, (y + 0.5 - centre) / focal
+            lx, ly = (x + 0.5 - centre_x) / focal, (y + 0.5 - centre_y) / focal
             dx = rotation[0, 0] * lx + rotation[0, 1] * ly + rotation[0, 2]
             dy = rotation[1, 0] * lx + rotation[1, 1] * ly + rotation[1, 2]
             dz = rotation[2, 0] * lx + rotation[2, 1] * ly + rotation[2, 2]
@@ -189,15 +189,14 @@ def _in_view(camera: Camera, start: np.ndarray, along: np.ndarray, height: float
     """Whether any of a grid of points on a wall (from `start`, `along` it and up to `height`) is in the picture."""
     share = np.linspace(0, 1, 9)
     points = start + share[:, None, None] * along + share[None, :, None] * np.array([0, 0, height])
-    local = (points - camera.position) @ camera.rotation
-    return bool(((local[..., 2] > 0) & (np.abs(local[..., :2]).max(-1) < 0.6 / camera.focal * local[..., 2])).any())
+    return bool(camera.sees(points, margin=1.2).any())
 
 
 class BackdropMaker:
     """Draws backdrops from tiles (see `surfaces.make_tiles`) and photographs."""
 
     def __init__(self, tiles: dict[str, list[np.ndarray]], photographs: list[np.ndarray], names: list[str]):
-        self.tiles, self.photographs = tiles, photographs
+        self.tiles, self.photographs, self.names = tiles, photographs, names
         scenic = [n.startswith(("caltech_BACKGROUND", "intel", "wallpaper")) for n in names] or [True] * len(
             photographs
         )
@@ -213,7 +212,7 @@ class BackdropMaker:
 
     def tile(self, rng: np.random.Generator, kind: str, strength: float = 0.25) -> np.ndarray:
         tiles = self.tiles[kind]
-        return recolour(tiles[rng.integers(len(tiles))], rng, strength)
+        return recolour(tiles[rng.integers(len(tiles))], rng, 0.12 if kind == "wood" else strength)
 
     def draw(self, rng: np.random.Generator, camera: Camera, people: np.ndarray, kind: str | None = None) -> Backdrop:
         """A backdrop for people standing at [N, 2] on the ground, seen by a camera."""
@@ -310,12 +309,14 @@ class BackdropMaker:
         size = rng.uniform(0.8, 3.0)
         yaw = rng.uniform(0, math.pi)
         along, across = np.array([math.cos(yaw), math.sin(yaw), 0]), np.array([-math.sin(yaw), math.cos(yaw), 0])
-        backdrop.add(self.tile(rng, "ground"), (0, 0, 0), along, across, size, size)
+        backdrop.add(self.tile(rng, "ground", 0.15), (0, 0, 0), along, across, size, size)
         if rng.random() < 0.35:
             turn = rng.normal(0, 0.5)
             u, v = np.array([math.cos(turn), math.sin(turn), 0]), np.array([-math.sin(turn), math.cos(turn), 0])
             width, at = rng.uniform(1.0, 4), people[rng.integers(len(people))] if len(people) else np.zeros(2)
-            backdrop.add(self.tile(rng, "ground"), (*at, 0.001), u, v, 1.5, 1.5, limits=(-1e9, 1e9, -width, width))
+            backdrop.add(
+                self.tile(rng, "ground", 0.15), (*at, 0.001), u, v, 1.5, 1.5, limits=(-1e9, 1e9, -width, width)
+            )
         horizon = rng.uniform(0.35, 0.95, 3) ** 2 * rng.uniform(0.6, 1.2)
         blue = np.array([0.85, 0.6, 0.4]) ** 2 * rng.uniform(0.4, 1.3)
         backdrop.sky = np.stack([0.5 * horizon + 0.5 * horizon.mean(), blue if rng.random() < 0.6 else horizon])
@@ -326,7 +327,7 @@ class BackdropMaker:
         middle = np.array([*camera.position[:2], 0]) + ahead * distance
         kind = rng.random()
         if kind < 0.55:  # a photograph where the ground ends
-            width = distance / camera.focal * rng.uniform(1.1, 2.0)
+            width = camera.aspect * distance / camera.focal * rng.uniform(1.1, 2.0)
             image = self.photograph(rng, 512)
             backdrop.add(
                 np.hstack([image, image[:, ::-1]])[:, ::2],
@@ -371,7 +372,7 @@ class BackdropMaker:
             image = cv2.resize(patches, (512, 512), interpolation=way)
         forward = camera.rotation[:, 2]
         distance = 3 + 2 * max([np.linalg.norm(p - camera.position[:2]) for p in people], default=4.0)
-        size = distance / camera.focal * rng.uniform(1.02, 1.25)
+        size = max(camera.aspect, 1) * distance / camera.focal * rng.uniform(1.02, 1.25)
         right, down = camera.rotation[:, 0], camera.rotation[:, 1]
         corner = camera.position + forward * distance - right * size / 2 + down * size / 2
         backdrop.add(image, corner, right, -down, size, size, lit=False)

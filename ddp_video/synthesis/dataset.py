@@ -73,14 +73,14 @@ def _make_picture(index: int) -> tuple[str, list[dict]]:
     return name + _Job.suffix, coco.annotations(frame.person, frame.part, frame.uv, frame.keypoints, rng)
 
 
-def in_order(function: Callable, items: range, workers: int) -> Iterator:
+def in_order(function: Callable, items: range, workers: int, chunk: int = 4) -> Iterator:
     """Results of a function for each item, in order, from a number of forked processes."""
     if workers <= 1:
         yield from map(function, items)
         return
     # forked: the open pack is shared, not loaded once a process
     with multiprocessing.get_context("fork").Pool(workers) as pool:
-        yield from pool.imap(function, items, chunksize=4)
+        yield from pool.imap(function, items, chunksize=chunk)
 
 
 def write_dataset(
@@ -96,10 +96,10 @@ def write_dataset(
     """Write pictures first .. first + count - 1 of a seed and their annotations.json."""
     make_folder(folder)
     _Job.generator, _Job.folder, _Job.seed, _Job.suffix = generator, folder, seed, suffix
-    size = generator.renderer.size
+    height, width = generator.renderer.size
     images, annotations = [], []
     for done, (name, found) in enumerate(in_order(_make_picture, range(first, first + count), workers), 1):
-        images.append({"id": done, "file_name": name, "width": size, "height": size})
+        images.append({"id": done, "file_name": name, "width": width, "height": height})
         annotations += [{"id": len(annotations) + k, "image_id": done, **a} for k, a in enumerate(found, 1)]
         progress(done)
     content = {"info": coco.INFO, "images": images, "annotations": annotations, "categories": [coco.CATEGORY]}

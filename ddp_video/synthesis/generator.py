@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,12 +11,13 @@ import numpy as np
 
 from ddp_video.synthesis.backdrop import BackdropMaker
 from ddp_video.synthesis.body import BodyModel
+from ddp_video.synthesis.flow import flow_between
 from ddp_video.synthesis.memory import keep_freed_memory
 from ddp_video.synthesis.motion import Director
 from ddp_video.synthesis.pack import load_pack
 from ddp_video.synthesis.pose import PoseMaker
 from ddp_video.synthesis.render import Frame, Renderer
-from ddp_video.synthesis.scene import SceneMaker
+from ddp_video.synthesis.scene import Scene, SceneMaker
 from ddp_video.synthesis.surfaces import make_tiles
 from ddp_video.synthesis.textures import TextureBank
 from ddp_video.synthesis.wardrobe import Wardrobe
@@ -22,12 +25,26 @@ from ddp_video.synthesis.wardrobe import Wardrobe
 MIN_SIZE, MAX_SIZE = 64, 2048
 
 
-class Generator:
-    """Draws pictures of synthetic people; equal (seed, index, size) give equal pictures, whatever came before."""
+@dataclass(frozen=True)
+class ShotFrame:
+    """A frame of a shot. forward, backward: flow [H, W, 2] px to the next and the previous frame and where that frame shows
+    the same point [H, W] bool; None at the ends of the shot."""
 
-    def __init__(self, pack: Path, size: int = 384):
-        if not MIN_SIZE <= size <= MAX_SIZE:
-            raise ValueError(f"size {size}: the side of the pictures must be {MIN_SIZE} to {MAX_SIZE} px")
+    frame: Frame
+    forward: tuple[np.ndarray, np.ndarray] | None
+    backward: tuple[np.ndarray, np.ndarray] | None
+
+
+class Generator:
+    """Draws pictures of synthetic people; equal (seed, index, size) give equal pictures, whatever came before.
+
+    size: side of square pictures, or (height, width), px.
+    """
+
+    def __init__(self, pack: Path, size: int | tuple[int, int] = 384):
+        height, width = (size, size) if isinstance(size, int) else size
+        if not (min(height, width) >= MIN_SIZE and max(height, width) <= MAX_SIZE):
+            raise ValueError(f"size {width}x{height}: the sides of the pictures must be {MIN_SIZE} to {MAX_SIZE} px")
         keep_freed_memory()
         data = load_pack(Path(pack))
         tiles = make_tiles()
@@ -42,14 +59,30 @@ class Generator:
         director = Director(data.motion, data.poses, PoseMaker(self.model.rig))
         wardrobe = Wardrobe(data, self.model)
         backdrops = BackdropMaker(tiles, data.backgrounds, data.background_names)
-        self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, finishes)
-        self.renderer = Renderer(self.model, bank, size)
+        self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, finishes, width / height)
+        self.renderer = Renderer(self.model, bank, (height, width))
 
     def draw(self, seed: int, index: int) -> Frame:
         """Picture number `index` of the endless row that `seed` names."""
         rng = np.random.default_rng([seed, index])
         scene = self.scenes.draw(rng)
-        return self.renderer.render(scene, self.renderer.stage(scene), rng)
+        return self.renderer.render(scene, self.renderer.stage(scene), rng)[0]
+
+    def shot(self, scene: Scene, rng: np.random.Generator) -> Iterator[ShotFrame]:
+        """The frames of a scene, in order, each with its flow to the next and the one before."""
+        renderer = self.renderer
+        stage = renderer.stage(scene)
+        faces = stage.triangles.faces
+        pending, before = None, None
+        for t in range(scene.frames):
+            frame, view = renderer.render(scene, stage, rng, t)
+            backward = flow_between(view, before, faces) if before else None
+            if pending:
+                yield ShotFrame(pending.frame, flow_between(before, view, faces), pending.backward)
+            pending, before = ShotFrame(frame, None, backward), view
+            for actor in scene.actors:
+                actor.forget(t)
+        yield pending
 
     def sample(self, seed: int, index: int) -> dict[str, np.ndarray]:
         """`draw` as training workers take it (see data.generated): image [S, S, 3] uint8 RGB, iuv [S, S, 3] uint8

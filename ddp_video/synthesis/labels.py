@@ -52,9 +52,8 @@ def keypoint_labels(
 
     joints: [17, 3] projected (x, y, 1 / z). number: of this person in the map `person`. height: of the person, m.
     """
-    size = person.shape[0]
     out = np.concatenate([joints[:, :2], np.zeros((17, 1))], axis=1).astype(np.float32)
-    inside = (joints[:, 2] > 0) & (joints[:, :2] >= 0).all(1) & (joints[:, :2] < size).all(1)
+    inside = (joints[:, 2] > 0) & (joints[:, :2] >= 0).all(1) & (joints[:, :2] < person.shape[::-1]).all(1)
     x, y = np.where(inside[:, None], joints[:, :2], 0).astype(int).T
     behind = np.abs(1 / np.where(inside, joints[:, 2], 1) - depth[y, x]) < _DEPTH_INSIDE * height / 1.7
     out[:, 2] = np.where(inside, np.where((person[y, x] == number) & behind, 2, 1), 0)

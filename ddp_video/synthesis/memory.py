@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of glibc's mallopt
+_MMAP_THRESHOLD, _TOP_PAD, _TRIM_THRESHOLD = -3, -2, -1  # parameters of glibc's mallopt
 
 
 def keep_freed_memory() -> None:
@@ -20,5 +20,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_MMAP_THRESHOLD, 1 << 30)
+    mallopt(_MMAP_THRESHOLD, 1 << 25)  # the largest that it takes
+    mallopt(_TOP_PAD, 1 << 26)
     mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)

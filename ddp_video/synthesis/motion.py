@@ -75,25 +75,26 @@ class Director:
 
     def _captured(self, rng: np.random.Generator, frames: int, fps: float):
         clip = rng.choice(len(self._clip_odds), p=self._clip_odds)
-        first, end = self.motion.start[clip], self.motion.start[clip + 1]
         speed = CAPTURE_FPS / fps * rng.uniform(0.85, 1.15)
-        length = (frames - 1) * speed
-        begin = rng.uniform(0, max(end - first - 1 - length, 0))
-        # clips that are too short are played to and fro
-        time = begin + np.arange(frames) * speed
-        time = first + np.abs((time + (end - first - 1)) % (2 * (end - first - 1)) - (end - first - 1))
-        low = np.minimum(time.astype(int), end - 2)
+        spare = np.diff(self.motion.start)[clip] - 1 - (frames - 1) * speed
+        return self.play(clip, rng.uniform(0, max(spare, 0)) + np.arange(frames) * speed)
+
+    def play(self, clip: int, time: np.ndarray):
+        """Keys [T, 19, 3], path [T, 2] and clearance [T] of a clip at the given captured frames (fractions interpolate;
+        clips that are too short go to and fro)."""
+        first, last = self.motion.start[clip], self.motion.start[clip + 1] - 1
+        length = last - first
+        time = first + length - np.abs(time % (2 * length) - length)
+        low = np.minimum(time.astype(int), last - 1)
         share = time - low
-        keys = self.motion.keys[low].astype(np.float64)
-        if frames > 1:
-            keys = to_vector(slerp(from_vector(keys), from_vector(self.motion.keys[low + 1]), share[:, None]))
 
         def between(values: np.ndarray) -> np.ndarray:
             weight = share.reshape(-1, *[1] * (values.ndim - 1))
             return values[low] * (1 - weight) + values[low + 1] * weight
 
+        turns = from_vector(self.motion.keys[low]), from_vector(self.motion.keys[low + 1])
         path = between(self.motion.path)
-        return keys, path - path[0], between(self.motion.clearance)
+        return to_vector(slerp(*turns, share[:, None])), path - path[0], between(self.motion.clearance)
 
     def _drifting(self, rng: np.random.Generator, frames: int, fps: float, made_up: bool):
         def still() -> np.ndarray:

@@ -45,9 +45,9 @@ class Look:
         )
 
 
-def grain(size: int) -> np.ndarray:
-    """[size + 64, size + 64, 3] normal noise, of which every picture takes another window."""
-    return np.random.default_rng(0).standard_normal((size + 64, size + 64, 3)).astype(np.float32)
+def grain(height: int, width: int) -> np.ndarray:
+    """[height + 64, width + 64, 3] normal noise, of which every picture takes another window."""
+    return np.random.default_rng(0).standard_normal((height + 64, width + 64, 3)).astype(np.float32)
 
 
 @njit(cache=True, fastmath=True)
@@ -69,7 +69,7 @@ def develop(light: np.ndarray, look: Look, noise: np.ndarray, rng: np.random.Gen
     """uint8 BGR [H, W, 3] from linear light [H, W, 3] float32 (which is overwritten)."""
     if look.blur:
         light = cv2.GaussianBlur(light, (0, 0), look.blur)
-    size = light.shape[0]
+    height, width = light.shape[:2]
     y, x = rng.integers(0, 64, 2)
     out = np.empty(light.shape, np.uint8)
     _respond(
@@ -78,7 +78,7 @@ def develop(light: np.ndarray, look: Look, noise: np.ndarray, rng: np.random.Gen
         look.gain,
         look.bias,
         look.grey,
-        noise[y : y + size, x : x + size],
+        noise[y : y + height, x : x + width],
         np.float32(look.noise),
         out,
     )

@@ -42,13 +42,13 @@ def project(
 ) -> np.ndarray:
     """[n, 3] float32 (x, y, 1 / z) of world points; 1 / z < 0 marks points behind the camera.
 
-    rotation: [3, 3], its columns right, down and forward in the world. focal, centre: px of the square buffer.
+    rotation: [3, 3], its columns right, down and forward in the world. focal, centre (x, y): px of the buffer.
     """
     local = (vertices - position.astype(np.float32)) @ rotation.astype(np.float32)
     z = local[:, 2]
     inverse = np.where(z > 0.08, 1 / np.maximum(z, 0.08), -1).astype(np.float32)
     out = np.empty((len(vertices), 3), np.float32)
-    out[:, :2] = local[:, :2] * (inverse * np.float32(focal))[:, None] + np.float32(centre)
+    out[:, :2] = local[:, :2] * (inverse * np.float32(focal))[:, None] + np.array(centre, np.float32)
     out[:, 2] = inverse
     return out
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ddp_video.synthesis.backdrop import draw_backdrop
+from ddp_video.synthesis.backdrop import Planes, draw_backdrop
 from ddp_video.synthesis.body import BodyModel, vertex_normals
 from ddp_video.synthesis.camera import Camera
+from ddp_video.synthesis.flow import View
 from ddp_video.synthesis.labels import keypoint_labels, label_pixels
-from ddp_video.synthesis.materials import noise_volume
+from ddp_video.synthesis.materials import COLUMNS, noise_volume
 from ddp_video.synthesis.post import develop, grain
 from ddp_video.synthesis.raster import CULL_BACK, SUBSAMPLES, Textures, Triangles, project, rasterize
 from ddp_video.synthesis.scene import Scene
@@ -24,8 +25,8 @@ _CONTACT_SIDE = 192
 
 @dataclass
 class Frame:
-    """image: uint8 RGB [S, S, 3]. person: [S, S] uint8, 0 = nobody. part: [S, S] uint8 chart 0..24 (0 where dense pose does
-    not cover the person). uv: [S, S, 2] float32. depth: [S, S] float32 m. keypoints: [N, 17, 3] (x, y, visibility).
+    """image: uint8 RGB [H, W, 3]. person: [H, W] uint8, 0 = nobody. part: [H, W] uint8 chart 0..24 (0 where dense pose does
+    not cover the person). uv: [H, W, 2] float32. depth: [H, W] float32 m. keypoints: [N, 17, 3] (x, y, visibility).
     """
 
     image: np.ndarray
@@ -36,13 +37,13 @@ class Frame:
     keypoints: np.ndarray
 
     def iuv(self) -> np.ndarray:
-        """uint8 [S, S, 3]: I, 255 U, 255 V."""
+        """uint8 [H, W, 3]: I, 255 U, 255 V."""
         return np.dstack([self.part, np.rint(255 * self.uv).astype(np.uint8)])
 
 
 @dataclass
-class _Stage:
-    """What does not change over a shot: all meshes in one."""
+class Stage:
+    """What does not change over a shot: all meshes in one, vertices of actors and things from start[k] on, and the backdrop."""
 
     triangles: Triangles
     textures: Textures
@@ -51,18 +52,25 @@ class _Stage:
     dense: np.ndarray
     materials: np.ndarray
     start: np.ndarray
+    planes: Planes
 
 
 class Renderer:
-    """Renders scenes at size x size px."""
+    """Renders scenes at `size` (height, width) px."""
 
-    def __init__(self, model: BodyModel, bank: TextureBank, size: int):
+    def __init__(self, model: BodyModel, bank: TextureBank, size: tuple[int, int]):
         self.model, self.bank, self.size = model, bank, size
-        self.noise, self.grain = noise_volume(), grain(size)
+        self.noise, self.grain = noise_volume(), grain(*size)
+        height, width = size
+        # buffers that every frame overwrites
+        self._zbuffer = np.empty((height * SUBSAMPLES, width * SUBSAMPLES), np.float32)
+        self._ids = np.empty(self._zbuffer.shape, np.int32)
+        self._shadow_map = np.empty((_SHADOW_SIDE, _SHADOW_SIDE), np.float32)
+        self._shadow_ids = np.empty(self._shadow_map.shape, np.int32)
 
-    def stage(self, scene: Scene) -> _Stage:
+    def stage(self, scene: Scene) -> Stage:
         """Put the meshes of a scene together; texture reductions follow each person's distance at first."""
-        focal = scene.camera.focal * self.size
+        focal = scene.camera.focal * self.size[0]
         arrays = {n: [] for n in ("faces", "flags", "uv", "material", "person", "canonical", "parts", "dense")}
         rows, table, start = [], [], [0]
 
@@ -98,10 +106,10 @@ class Renderer:
             empty = np.zeros((0, 3), np.float32)
             add(0, np.zeros((0, 3), np.int32), 0, np.zeros((0, 3, 2), np.float32), np.int32(0), 0, empty,
                 np.zeros((0, 14), np.float32), np.zeros(0, np.float32))  # fmt: skip
-            rows.append(np.zeros(40, np.float32))
+            rows.append(np.zeros(COLUMNS, np.float32))
             table.append((0, 32))
         joined = {name: np.concatenate(parts) for name, parts in arrays.items()}
-        return _Stage(
+        return Stage(
             Triangles(
                 joined["faces"], joined["flags"], joined["uv"], joined["material"].astype(np.int32), joined["person"]
             ),
@@ -111,6 +119,7 @@ class Renderer:
             joined["dense"],
             np.stack(rows),
             np.array(start),
+            scene.backdrop.planes(),
         )
 
     def vertices(self, scene: Scene, frame: int) -> np.ndarray:
@@ -118,7 +127,7 @@ class Renderer:
         parts = [a.vertices(frame, self.model) for a in scene.actors] + [p.vertices for p in scene.props]
         return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
-    def _lighting(self, scene: Scene, stage: _Stage, vertices: np.ndarray) -> Lighting:
+    def _lighting(self, scene: Scene, stage: Stage, vertices: np.ndarray) -> Lighting:
         shadow_map, to_shadow = np.zeros((1, 1), np.float32), np.zeros((3, 4))
         strength = scene.shadow if len(vertices) else 0.0
         if strength:
@@ -130,9 +139,10 @@ class Renderer:
             low, high = seen.min(0), seen.max(0)
             scale = _SHADOW_SIDE / max(high[0] - low[0], high[1] - low[1], 1e-3)
             seen = (seen - low) * np.array([scale, scale, 1], np.float32) + np.array([0, 0, 1], np.float32)
-            shadow_map = np.zeros((_SHADOW_SIDE, _SHADOW_SIDE), np.float32)
+            shadow_map = self._shadow_map
+            shadow_map[:] = 0
             both_sides = stage.triangles._replace(flags=stage.triangles.flags & ~CULL_BACK & 3)
-            rasterize(seen, both_sides, stage.textures, shadow_map, np.empty(shadow_map.shape, np.int32))
+            rasterize(seen, both_sides, stage.textures, shadow_map, self._shadow_ids)
             to_shadow[:2, :3], to_shadow[2, :3] = basis[:2] * scale, basis[2]
             to_shadow[:2, 3], to_shadow[2, 3] = -low[:2] * scale, 1 - low[2]
         return Lighting(scene.lights, scene.ambient, shadow_map, to_shadow, 0.025, float(strength))
@@ -151,49 +161,52 @@ class Renderer:
         wide = cv2.GaussianBlur(near, (0, 0), max(0.18 * cells, 0.8))
         return np.minimum(0.55 * near + 0.8 * wide, 0.75), np.array([*corner, cells])
 
-    def render(self, scene: Scene, stage: _Stage, rng: np.random.Generator, frame: int = 0) -> Frame:
+    def render(self, scene: Scene, stage: Stage, rng: np.random.Generator, frame: int = 0) -> tuple[Frame, View]:
         """Render one frame; rng draws the grain only."""
-        size, n = self.size, SUBSAMPLES
+        (height, width), n = self.size, SUBSAMPLES
         camera: Camera = scene.camera.at(frame)
         vertices = self.vertices(scene, frame)
-        focal = camera.focal * size
-        points = project(vertices, camera.rotation, camera.position, focal * n, size * n / 2)
+        focal, middle = camera.focal * height, (width * n / 2, height * n / 2)
+        points = project(vertices, camera.rotation, camera.position, focal * n, middle)
         normals = np.empty_like(vertices)
         vertex_normals(vertices, stage.triangles.faces, normals)
-        zbuffer, ids = np.zeros((size * n, size * n), np.float32), np.full((size * n, size * n), -1, np.int32)
+        zbuffer, ids = self._zbuffer, self._ids
+        zbuffer[:], ids[:] = 0, -1
         rasterize(points, stage.triangles, stage.textures, zbuffer, ids)
 
         lighting = self._lighting(scene, stage, vertices)
         contact, contact_frame = self._contact(scene, vertices)
-        light, depth = np.empty((size, size, 3), np.float32), np.empty((size, size), np.float32)
+        light, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
         draw_backdrop(
-            scene.backdrop.planes(), scene.backdrop.sky, lighting, contact, contact_frame, self.noise,
+            stage.planes, scene.backdrop.sky, lighting, contact, contact_frame, self.noise,
             camera.rotation, camera.position, focal, light, depth,
         )  # fmt: skip
         if scene.defocus:
-            light = cv2.GaussianBlur(light, (0, 0), scene.defocus * size / 384)
+            light = cv2.GaussianBlur(light, (0, 0), scene.defocus * height / 384)
         surface = Surface(normals, stage.canonical, stage.part_weights, stage.materials, self.noise)
         shade_pixels(
             ids, zbuffer, points, stage.triangles, stage.textures, surface, lighting, self.model.charts,
-            camera.rotation, camera.position, focal * n, size * n / 2, light,
+            camera.rotation, camera.position, focal * n, middle, light,
         )  # fmt: skip
 
-        person, part = np.zeros((2, size, size), np.uint8)
-        uv = np.zeros((size, size, 2), np.float32)
+        person, part = np.zeros((2, height, width), np.uint8)
+        uv = np.zeros((height, width, 2), np.float32)
         label_pixels(
             ids, points, stage.triangles, stage.canonical, stage.part_weights, stage.dense, self.model.charts,
             person, part, uv, depth,
         )  # fmt: skip
         image = develop(light, scene.look, self.grain, rng)
-        return Frame(
-            image[..., ::-1], person, part, uv, depth, self._keypoints(scene, camera, vertices, stage, person, depth)
-        )
+        keypoints = self._keypoints(scene, camera, vertices, stage, person, depth)
+        points[:, :2] /= n
+        view = View(camera, ids[n // 2 :: n, n // 2 :: n].copy(), points, depth)
+        return Frame(image[..., ::-1], person, part, uv, depth, keypoints), view
 
-    def _keypoints(self, scene: Scene, camera: Camera, vertices, stage: _Stage, person, depth) -> np.ndarray:
+    def _keypoints(self, scene: Scene, camera: Camera, vertices, stage: Stage, person, depth) -> np.ndarray:
+        height, width = self.size
         out = np.zeros((len(scene.actors), 17, 3), np.float32)
         for i, actor in enumerate(scene.actors):
             own = vertices[stage.start[i] :]
             joints = np.stack([w @ own[v] for v, w in self.model.keypoints]).astype(np.float32)
-            seen = project(joints, camera.rotation, camera.position, camera.focal * self.size, self.size / 2)
+            seen = project(joints, camera.rotation, camera.position, camera.focal * height, (width / 2, height / 2))
             out[i] = keypoint_labels(seen, i + 1, actor.person.height, person, depth)
         return out

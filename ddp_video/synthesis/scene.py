@@ -6,7 +6,7 @@ Everything is drawn from one generator before anything is rendered, and stays fi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ddp_video.synthesis.rotation import about_axis, from_vector
 from ddp_video.synthesis.wardrobe import Person, Wardrobe
 
 # Kinds of picture, with the odds of each: range of the first person's height in image heights, and of how many people.
-_FRAMINGS = {
+FRAMINGS = {
     "close-up": (0.20, (1.3, 3.0), (1, 3)),
     "full": (0.36, (0.45, 1.15), (1, 4)),
     "group": (0.20, (0.25, 0.8), (3, 8)),
@@ -84,7 +84,7 @@ class Scene:
 
 
 class SceneMaker:
-    """Draws scenes. textures: ids of the images that things may be covered with, by finish."""
+    """Draws scenes. textures: ids of the images that things may be covered with, by finish. aspect: width / height."""
 
     def __init__(
         self,
@@ -93,19 +93,27 @@ class SceneMaker:
         director: Director,
         backdrops: BackdropMaker,
         textures: dict[str, list[int]],
+        aspect: float = 1.0,
     ):
         self.model, self.wardrobe, self.director = model, wardrobe, director
-        self.backdrops, self.textures = backdrops, textures
+        self.backdrops, self.textures, self.aspect = backdrops, textures, aspect
         self._landmarks = model.renumber[model.data.landmarks]
         bone = np.array(model.rig.bones)[model.data.bone_index[model.data.landmarks, 0]]
         self._hips = np.array([name.startswith(("root", "pelvis", "upperleg01")) for name in bone])
         self._feet = np.array([name.startswith("foot") for name in bone])
 
-    def draw(self, rng: np.random.Generator, frames: int = 1, fps: float = 25.0) -> Scene:
-        """A random scene of one or more frames."""
-        names = list(_FRAMINGS)
-        framing = str(rng.choice(names, p=[_FRAMINGS[n][0] for n in names]))
-        _, heights, (least, most) = _FRAMINGS[framing]
+    def draw(
+        self,
+        rng: np.random.Generator,
+        frames: int = 1,
+        fps: float = 25.0,
+        framing: str | None = None,
+        backdrop: str | None = None,
+    ) -> Scene:
+        """A random scene of one or more frames, of a certain framing and kind of backdrop where these are given."""
+        names = list(FRAMINGS)
+        framing = framing or str(rng.choice(names, p=[FRAMINGS[n][0] for n in names]))
+        _, heights, (least, most) = FRAMINGS[framing]
         share = math.exp(rng.uniform(*np.log(heights)))
         count = int(rng.integers(least, most + 1))
         for _ in range(_ATTEMPTS):
@@ -118,13 +126,13 @@ class SceneMaker:
             actors = []
         actors = self._spread_out(rng, actors, camera, distance)
         people = np.array([a.place for a in actors]).reshape(-1, 2)
-        backdrop = self.backdrops.draw(rng, camera, people)
-        lights, ambient = self._light(rng, backdrop)
+        background = self.backdrops.draw(rng, camera, people, backdrop)
+        lights, ambient = self.light(rng, background)
         things = self._seats(rng, actors) + self._things(rng, actors, camera, distance, framing)
         return Scene(
             actors=actors,
             camera=camera,
-            backdrop=backdrop,
+            backdrop=background,
             props=things,
             lights=lights,
             ambient=ambient,
@@ -135,9 +143,7 @@ class SceneMaker:
         )
 
     def _in_view(self, actor: Actor, camera: Camera) -> bool:
-        points = (actor.vertices(0, self.model)[self._landmarks] - camera.position) @ camera.rotation
-        seen = np.abs(points[:, :2]) < 0.5 / camera.focal * points[:, 2:]
-        return bool(((points[:, 2] > 0.1) & seen.all(1)).mean() > 0.12)
+        return bool(camera.sees(actor.vertices(0, self.model)[self._landmarks]).mean() > 0.12)
 
     def _actor(self, rng: np.random.Generator, frames: int, fps: float) -> Actor:
         person = self.wardrobe.draw(rng)
@@ -148,7 +154,11 @@ class SceneMaker:
             turn = turn @ about_axis("X", rng.choice([-1, 1]) * math.pi / 2) @ about_axis("Z", rng.uniform(0, 6.28))
         elif odd < 0.06:
             turn = turn @ from_vector(rng.normal(0, 0.25, 3))
-        return Actor(person, performance, turn, np.zeros(2), self._landmarks, lying=odd < 0.03)
+        return self.actor(person, performance, turn, lying=odd < 0.03)
+
+    def actor(self, person: Person, performance: Performance, turn: np.ndarray, place=(0.0, 0.0), lying=False) -> Actor:
+        """A person in a shot."""
+        return Actor(person, performance, turn, np.asarray(place, float), self._landmarks, lying)
 
     def _camera(self, rng, framing: str, share: float, first: Actor, frames: int, fps: float) -> tuple[Camera, float]:
         """A camera at the origin's side, looking along +y at the first person, and that person's distance."""
@@ -171,14 +181,14 @@ class SceneMaker:
         else:
             aim = tall * rng.uniform(0.35, 0.65)
         distance = math.sqrt(max(distance**2 - (height - aim) ** 2, 0.2 * distance**2))
-        target = np.array([rng.uniform(-0.3, 0.3) / focal * distance, distance, aim])
-        camera = Camera.looking(np.array([0, 0, height]), target, rng.normal(0, 0.04), focal)
+        target = np.array([rng.uniform(-0.3, 0.3) * self.aspect / focal * distance, distance, aim])
+        camera = Camera.looking(np.array([0, 0, height]), target, rng.normal(0, 0.04), focal, self.aspect)
         first.place = np.array([0.0, distance])
         first._frames.clear()
         if frames > 1:
             velocity = rng.normal(0, 0.15, 3) * np.array([1, 1, 0.3]) / fps * (rng.random() < 0.7)
             spin = rng.normal(0, 0.04, 3) * np.array([1, 1, 0.3]) / fps * (rng.random() < 0.7)
-            camera = Camera(focal, camera.position, camera.rotation, velocity, spin)
+            camera = replace(camera, velocity=velocity, spin=spin)
         return camera, distance
 
     def _footprint(self, actor: Actor) -> np.ndarray:
@@ -196,7 +206,7 @@ class SceneMaker:
             for _ in range(12):
                 if i:
                     away = distance * math.exp(rng.uniform(math.log(0.7), math.log(2.4)))
-                    side = rng.uniform(-0.55, 0.55) / camera.focal * away
+                    side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
                     place = camera.position[:2] + np.array([side, away])
                 else:
                     place = actor.place
@@ -211,7 +221,7 @@ class SceneMaker:
                     break
         return placed
 
-    def _light(self, rng: np.random.Generator, backdrop: Backdrop) -> tuple[np.ndarray, np.ndarray]:
+    def light(self, rng: np.random.Generator, backdrop: Backdrop) -> tuple[np.ndarray, np.ndarray]:
         """Lights [L, 7] and ambient [2, 3] RGB that suit the backdrop in brightness and colour."""
         direction = rng.normal((0, -0.4, 0.9), (0.8, 0.8, 0.5))
         direction[2] = abs(direction[2]) + (0.35 if backdrop.inside else 0.15)
@@ -277,7 +287,7 @@ class SceneMaker:
         things: list[Prop] = []
         for _ in range(rng.integers(1, 6)):
             away = distance * rng.uniform(0.55, 2.0)
-            place = camera.position[:2] + np.array([rng.uniform(-0.6, 0.6) / camera.focal * away, away])
+            place = camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
             shape = props.furniture(str(rng.choice(props.KINDS)), rng)
             prop = props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)
             low, high = prop.vertices.min(0)[:2] - _GAP, prop.vertices.max(0)[:2] + _GAP

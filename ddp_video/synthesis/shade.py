@@ -59,7 +59,7 @@ def shadow_at(lighting, x, y, z, bias):
     for dy in range(2):
         for dx in range(2):
             i, j = int(row + dy * 1.5 - 0.75), int(column + dx * 1.5 - 0.75)
-            if 0 <= i < size and 0 <= j < size and lighting.shadow_map[i, j] > depth:
+            if 0 <= i < size and 0 <= j < size and lighting.shadow_map[i, j] > max(depth, 0.0):
                 hidden += 1
     return 1 - 0.25 * hidden * lighting.shadow_strength
 
@@ -203,7 +203,7 @@ def _shade_sample(
         _bump(row, surface, wrinkles, a, b, c, w1, w2, w3, normal)
 
     z = 1 / inverse_z
-    x, y = (px - centre) / focal * z, (py - centre) / focal * z
+    x, y = (px - centre[0]) / focal * z, (py - centre[1]) / focal * z
     wx = rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z
     wy = rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z
     wz = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
@@ -249,7 +249,7 @@ def shade_pixels(
 ):
     """Draw what `ids` [3H, 3W] shows over the background: image [H, W, 3] float32, linear BGR, in place.
 
-    points, focal and centre are in px of the 3H x 3W buffer; rotation, position: the camera's.
+    points, focal and centre (x, y) are in px of the 3H x 3W buffer; rotation, position: the camera's.
     """
     scratch = np.zeros((3, 3))
     n = SUBSAMPLES

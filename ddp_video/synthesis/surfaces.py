@@ -54,7 +54,7 @@ def _grid(rng, rows: int, columns: int, colour, joint, offset: bool, spread: flo
 def _speckle(rng, colour, contrast: float, power: float) -> np.ndarray:
     """Grass, asphalt, plaster, sand: one colour with noise of brightness and a little of hue."""
     tile = _tint(_noise(rng, power) * 0.7 + _noise(rng, 0.2) * 0.5, colour, contrast).astype(np.float32)
-    tile *= 1 + 0.06 * _noise(rng, 1.4)[..., None] * rng.normal(0, 1, 3)
+    tile *= 1 + 0.02 * _noise(rng, 1.4)[..., None] * rng.normal(0, 1, 3)
     return np.clip(tile, 0, 255).astype(np.uint8)
 
 

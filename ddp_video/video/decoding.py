@@ -23,6 +23,7 @@ from ddp_video.video.info import ReadReport, VideoInfo
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 _SEEK_MARGIN_SECONDS = 1  # decoding order runs ahead of presentation by less
 _MAX_READ_ERRORS = 64  # in a row, before the rest of a file is given up
+_MAX_PIXELS = 1 << 27  # four times 8K; damaged headers ask for more
 _JUMP_SECONDS = 1  # a timestamp further back than this starts a new count, nearer ones are jitter
 _SAMPLE_BYTES, _SAMPLES = 1 << 16, 16  # of the file, that its fingerprint covers
 
@@ -132,6 +133,7 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     stream = streams[0]
     if stream.codec_context is None:
         raise VideoOpenError(f"{path}: FFmpeg has no decoder for its video stream")
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
     # Frame threads lose the frames around a damaged packet and run no faster beside other work.
     stream.thread_type = "SLICE"
     if (

@@ -26,7 +26,7 @@ class VideoWriter(FrameWriter):
     `origin` becomes time zero.
 
     H.264 is 4:2:0, BT.709, limited range, and tagged so. 4:2:0 needs even sizes: an odd one grows by a last row or
-    column that repeats its neighbour. FFV1 decodes to exactly the RGB that was written.
+    column that repeats its neighbour. `pixel_aspect` is told to players (PyAV cannot tell it to Matroska). FFV1 decodes to exactly the RGB that was written.
 
     `audio_from` copies the first audio stream of that file to an MP4, as far as the pictures go. Where it cannot,
     `audio_skipped` says why in one line.

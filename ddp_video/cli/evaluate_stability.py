@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import click
-from tqdm import tqdm
+
+from ddp_video.cli.options import progress_bar
 
 
 @click.command("evaluate-stability")
@@ -65,13 +66,7 @@ def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file,
     estimator = load_flow(flow, flow_weights)
     measured = {}
     for clip, paths in clips.items():
-        bar = tqdm(desc=clip or "measuring", unit=" frames", dynamic_ncols=True, disable=True if quiet else None)
-
-        def progress(done: int, total: int | None, bar=bar) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        with bar:
+        with progress_bar(clip or "measuring", quiet) as progress:
             measured[clip] = measure(paths, source, estimator, progress)
         if len(clips) > 1:
             click.echo(f"{clip}\n{table(measured[clip])}\n")

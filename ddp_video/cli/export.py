@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ddp_video.cli.options import progress_bar
+
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(exists=True, path_type=Path))
@@ -23,14 +25,7 @@ def export(run, to, output, quiet):
 
     The formats are described in `ddp_video.export`.
     """
-    from tqdm import tqdm
-
     from ddp_video.export import export as export_run
 
-    with tqdm(unit="frame", desc=run.name, disable=True if quiet else None) as bar:
-
-        def show(done: int, count: int) -> None:
-            bar.total = count
-            bar.update(done - bar.n)
-
-        export_run(run, output, to, show)
+    with progress_bar(run.name, quiet) as progress:
+        export_run(run, output, to, progress)

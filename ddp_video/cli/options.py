@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def given(**values: object) -> dict:
     return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
+@contextmanager
+def progress_bar(name: str, quiet: bool, unit: str = " frames") -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with rate and ETA, silent off a terminal; give what comes out (done, total) as often as wanted."""
+    with tqdm(desc=name, unit=unit, dynamic_ncols=True, disable=True if quiet else None) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
 def load_predictor(model, weights, device, precision, size, score_threshold):
     """What `model_options` describe: a predictor of ours, or of a DensePose R-CNN checkpoint."""
     settings = given(device=device, precision=precision, size=size, score_threshold=score_threshold)
@@ -136,14 +149,8 @@ def run_each(jobs: list[tuple[str, Path, Callable]], quiet: bool) -> int:
             raise click.UsageError(f"two inputs would be written to {folder}; run them with different -o")
     code = 0
     for name, _, job in jobs:
-        bar = tqdm(desc=name, unit=" frames", dynamic_ncols=True, disable=True if quiet else None)
-
-        def progress(done: int, total: int | None, bar=bar) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
         try:
-            with bar:
+            with progress_bar(name, quiet) as progress:
                 run = job(progress)
         except (DDPVideoError, ValueError, OSError) as error:
             code = fail(str(error))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
-from ddp_video.cli.options import picture_options, picture_settings
+from ddp_video.cli.options import picture_options, picture_settings, progress_bar
 
 
 @click.command()
@@ -33,12 +32,7 @@ def render(run, output, styles, formats, video, overwrite, quiet, **look):
     folder = RunFolder.open(run)
     pictures = picture_settings(styles, formats, **look)
     target = output or folder.path
-    with tqdm(desc=folder.path.name, unit=" frames", dynamic_ncols=True, disable=True if quiet else None) as bar:
-
-        def progress(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar(folder.path.name, quiet) as progress:
         count = redraw(folder, target, pictures, video=video, overwrite=overwrite, progress=progress)
     if not quiet:
         click.echo(f"{target}: {', '.join(styles)}, {count} frames")

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.charts import IUV_CHANNELS, NUM_CLASSES
-from ddp_video.structures import UNTRACKED, Flow, FramePrediction, Instances, SparseIUV
-from ddp_video.temporal.warp import bilinear_taps
+from ddp_video.structures import UNTRACKED, FramePrediction, Instances, SparseIUV
+from ddp_video.temporal.warp import Sampler
 
 # Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others.
 MASK_LOGIT_LIMIT = 8.0
@@ -25,10 +25,11 @@ LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A frame s of the window, the flow from frame t to it on their grid (B = 1), and its alpha."""
+    """A frame s of the window: how frame t reads it, where that may be trusted ([P] bool), and its alpha."""
 
     prediction: FramePrediction
-    flow: Flow
+    sampler: Sampler
+    valid: Tensor
     alpha: float
 
 
@@ -95,11 +96,10 @@ class _Window:
         valid = [torch.ones_like(row[0], dtype=torch.bool)]
         offset = len(prediction.iuv)
         for neighbour in neighbours:
-            index, bilinear = bilinear_taps(neighbour.flow.t_to_s)
-            sites = _site_rows(neighbour.prediction)[index[0]]
+            sites = _site_rows(neighbour.prediction)[neighbour.sampler.index[0]]
             row.append(torch.where(sites >= 0, sites + offset, -1))
-            weight.append(neighbour.alpha * bilinear[0])
-            valid.append(neighbour.flow.valid.reshape(-1, 1).expand(-1, 4))
+            weight.append(neighbour.alpha * neighbour.sampler.weight[0])
+            valid.append(neighbour.valid[:, None].expand(-1, 4))
             offset += len(neighbour.prediction.iuv)
         self.row, self.valid = torch.cat(row, 1), torch.cat(valid, 1)
         self.weight = torch.cat(weight, 1) * (self.row >= 0)
@@ -108,7 +108,7 @@ class _Window:
         """[P]: alpha of frame t and of its valid neighbours, active or not."""
         total = torch.full((len(self.row),), self.alpha, dtype=torch.float32, device=self.row.device)
         for neighbour in self.neighbours:
-            total += neighbour.alpha * neighbour.flow.valid.flatten()
+            total += neighbour.alpha * neighbour.valid
         return total
 
     def person(self) -> Tensor:
@@ -158,10 +158,9 @@ def _average_masks(prediction: FramePrediction, alpha: float, neighbours: Sequen
         ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
         if not len(ours):
             continue
-        index, bilinear = bilinear_taps(neighbour.flow.t_to_s)
-        bilinear = neighbour.alpha * bilinear[0] * neighbour.flow.valid.view(-1, 1)
+        bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.valid[:, None]
         source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
-        warped = F.embedding_bag(index[0], source, per_sample_weights=bilinear, mode="sum")
+        warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
         total[ours] += warped.T.view(len(ours), 2, cells)
         weight[ours] += bilinear.sum(1)
     mean = total / weight[:, None]

@@ -11,7 +11,7 @@ from ddp_video.structures import Flow, FramePrediction
 from ddp_video.temporal.averaging import Neighbour, average_as_paper, average_robust
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
-from ddp_video.temporal.warp import chain, consistent
+from ddp_video.temporal.warp import Sampler, chain, consistent
 
 MODES = ("robust", "paper")
 
@@ -59,6 +59,17 @@ class _Entry:
     prepared: Any
 
 
+class _Path:
+    """The flow from one frame of the ring to another (B = 1), ready for warping by it."""
+
+    def __init__(self, flow: Flow):
+        self.flow = flow
+        self.sampler = Sampler(flow.t_to_s)
+
+    def then(self, other: _Path) -> _Path:
+        return _Path(chain(self.flow, other.flow, self.sampler))
+
+
 class Smoother:
     """Push predictions in order with their frames; finished ones come back `radius` frames later, the rest on `flush`.
 
@@ -79,7 +90,7 @@ class Smoother:
 
     def _reset(self) -> None:
         self._ring: list[_Entry] = []
-        self._flows: dict[tuple[int, int], Flow] = {}
+        self._paths: dict[tuple[int, int], _Path] = {}
         self._cuts = CutDetector()
         self._waiting = 0  # entries at the end of the ring that are not finished
 
@@ -119,19 +130,16 @@ class Smoother:
         grid = new.prediction.grid
         older, newer = [entry.prepared for entry in direct], [new.prepared] * len(direct)
         found = self._estimator.pairs(newer + older, older + newer, grid)
-        count = len(direct)
-        for i, entry in enumerate(direct):
-            self._flows[new.position, entry.position] = Flow(found.t_to_s[i : i + 1], found.valid[i : i + 1])
-            j = count + i
-            self._flows[entry.position, new.position] = Flow(found.t_to_s[j : j + 1], found.valid[j : j + 1])
-        for entry in reversed(earlier[:-1] if self.settings.chain else []):
-            middle = new.position - 1
-            self._flows[new.position, entry.position] = chain(
-                self._flows[new.position, middle], self._flows[middle, entry.position]
-            )
-            self._flows[entry.position, new.position] = chain(
-                self._flows[entry.position, middle], self._flows[middle, new.position]
-            )
+        paths = [
+            _Path(Flow(t_to_s[None], valid[None])) for t_to_s, valid in zip(found.t_to_s, found.valid, strict=True)
+        ]
+        t, middle = new.position, new.position - 1
+        for entry, there, back in zip(direct, paths[: len(direct)], paths[len(direct) :], strict=True):
+            self._paths[t, entry.position], self._paths[entry.position, t] = there, back
+        if self.settings.chain:
+            for s in (entry.position for entry in earlier[:-1]):
+                self._paths[t, s] = self._paths[t, middle].then(self._paths[middle, s])
+                self._paths[s, t] = self._paths[s, middle].then(self._paths[middle, t])
 
     def _finish(self) -> FramePrediction:
         """Smooth the oldest waiting frame, and drop what no later frame needs."""
@@ -152,16 +160,17 @@ class Smoother:
             whole = sum(settings.alpha(offset) for offset in range(-settings.radius, settings.radius + 1))
             scale = whole / (settings.alpha(0) + sum(settings.alpha(offset) for offset in offsets))
             neighbours = [
-                Neighbour(other.prediction, self._trusted(entry, other), scale * settings.alpha(offset))
+                self._neighbour(entry, other, scale * settings.alpha(offset))
                 for other, offset in zip(window, offsets, strict=True)
             ]
             result = self._average(entry.prediction, scale * settings.alpha(0), neighbours)
         oldest = entry.position + 1 - settings.radius
         self._ring = [other for other in self._ring if other.position >= oldest]
-        self._flows = {pair: flow for pair, flow in self._flows.items() if min(pair) >= oldest}
+        self._paths = {pair: path for pair, path in self._paths.items() if min(pair) >= oldest}
         return result
 
-    def _trusted(self, t: _Entry, s: _Entry) -> Flow:
-        """The flow t -> s, valid where it also agrees with s -> t, to within what shows on the grid of cells."""
-        flow, back = self._flows[t.position, s.position], self._flows[s.position, t.position]
-        return Flow(flow.t_to_s, flow.valid & consistent(flow.t_to_s, back.t_to_s))
+    def _neighbour(self, t: _Entry, s: _Entry, alpha: float) -> Neighbour:
+        """Valid where the flow agrees with the one back, to within what shows on the grid of cells."""
+        path, back = self._paths[t.position, s.position], self._paths[s.position, t.position]
+        agrees = consistent(path.flow.t_to_s, back.flow.t_to_s, sampler=path.sampler)
+        return Neighbour(s.prediction, path.sampler, (path.flow.valid & agrees).flatten(), alpha)

@@ -255,7 +255,7 @@ def test_the_ring_does_not_grow(noisy):
     smoother = Smoother(ROBUST, KnownFlow())
     for i, prediction in enumerate(noisy(12)):
         smoother.push(prediction, np.full((128, 160, 3), i, np.uint8))
-        assert len(smoother._ring) <= 5 and len(smoother._flows) <= 20
+        assert len(smoother._ring) <= 5 and len(smoother._paths) <= 20
 
 
 def test_wrong_use_is_told(noisy, make_prediction, grid):

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from ddp_video.structures import Flow
-from ddp_video.temporal.warp import bilinear_taps, chain, consistent, inside, warp
+from ddp_video.temporal.warp import Sampler, chain, consistent, inside, warp
 
 
 def constant_flow(dx, dy, height=9, width=11):
@@ -36,8 +36,8 @@ def test_equals_grid_sample_without_aligned_corners():
 def test_flow_that_is_not_a_number_or_huge_reads_zero():
     flow = torch.zeros(1, 2, 9, 11)
     flow[0, 0, 0, 0], flow[0, 1, 0, 1] = float("nan"), 1e12
-    index, weight = bilinear_taps(flow)
-    assert index.min() >= 0 and index.max() < 99 and weight.isfinite().all()
+    sampler = Sampler(flow)
+    assert sampler.index.min() >= 0 and sampler.index.max() < 99 and sampler.weight.isfinite().all()
     out = warp(torch.ones(1, 1, 9, 11), flow)[0, 0]
     assert out[0, 0] == out[0, 1] == 0 and out[0, 2] == 1
 

@@ -1,0 +1,140 @@
+"""The command as a user meets it: exit codes and one line for whatever is wrong, files for whatever is right."""
+
+import json
+import shutil
+import sys
+
+import av
+import numpy as np
+import pytest
+import torch
+from discs import moving_discs, write_video
+
+from ddp_video.cli.main import main
+from ddp_video.model.config import CONFIGS
+from ddp_video.model.ddp import DDP
+from ddp_video.model.weights import save_model
+from ddp_video.predictions import open_predictions
+from ddp_video.video import VideoReader
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A model that has learnt nothing: it finds nobody."""
+    torch.manual_seed(0)
+    return str(save_model(DDP(CONFIGS["ddp_lite"]), tmp_path_factory.mktemp("weights")))
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ddp-video", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("error: ")]
+
+
+def audio_only(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return path
+
+
+def test_infer_then_smooth_then_compare(command, weights, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", moving_discs(5))
+    assert command("infer", video, "--model", weights, "-o", tmp_path / "runs", "--flow", "dis")[0] == 0
+    assert command("smooth", tmp_path / "runs" / "clip", "-o", tmp_path / "smoothed", "--flow", "dis")[0] == 0
+    for folder in ("runs", "smoothed"):
+        run = tmp_path / folder / "clip"
+        facts = json.loads((run / "run.json").read_text())
+        assert facts["state"] == "finished" and facts["model"]["weights_sha256"]
+        assert len(open_predictions(run)) == len(list(VideoReader(run / "isocontour.mp4"))) == 5
+    code, out, _ = command("evaluate-stability", tmp_path / "runs" / "clip", tmp_path / "smoothed" / "clip")
+    assert code == 0 and "ITF" in out
+
+
+def test_a_truncated_video_gives_the_frames_before_the_damage(command, weights, tmp_path):
+    whole = write_video(tmp_path / "whole.mkv", moving_discs(12))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    code, _, err = command("infer", cut, "--model", weights, "-o", tmp_path / "runs")
+    assert code == 0 and not errors(err)
+    assert 2 < len(open_predictions(tmp_path / "runs" / "cut")) < 12
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path, "no such file"),
+        (lambda path: path.write_text("hello") and path, "not a video"),
+        (lambda path: path.write_bytes(b"") or path, "not a video"),
+        (lambda path: path.mkdir() or path, "without images"),
+        (audio_only, "no video stream"),
+    ],
+    ids=["missing", "text", "empty", "empty folder", "audio only"],
+)
+def test_what_is_no_video_is_one_line(command, weights, tmp_path, make, said):
+    code, _, err = command("infer", make(tmp_path / "in.mp4"), "--model", weights, "-o", tmp_path / "runs")
+    assert code == 1
+    assert len(errors(err)) == 1 and said in err and "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_bad_input_does_not_stop_the_others(command, weights, tmp_path):
+    good = write_video(tmp_path / "good.mkv", moving_discs(2))
+    code, _, err = command("infer", tmp_path / "bad.mp4", good, "--model", weights, "-o", tmp_path / "runs")
+    assert code == 1 and len(errors(err)) == 1
+    assert len(open_predictions(tmp_path / "runs" / "good")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["infer"], 2, "INPUT"),
+        (["infer", "a.mp4", "--size", "3"], 2, "--size"),
+        (["infer", "a.mp4", "--radius", "3"], 2, "--smooth"),
+        (["infer", "a.mp4", "--smooth", "--alphas", "1,2"], 2, "alphas"),
+        (["infer", "a/x.mp4", "b/x.mp4", "--model", "{weights}"], 2, "different -o"),
+        (["infer", "a.mp4", "--weights", "w.pkl"], 2, "densepose-rcnn"),
+        (["infer", "a.mp4", "--model", "nobody"], 1, "no weights 'nobody'"),
+        (["infer", "a.mp4", "--model", "{weights}", "--device", "cuda:77"], 1, "cuda:77"),
+        (["smooth", "nothing", "--flow", "dis"], 1, "not a run folder"),
+        (["render", "nothing", "--style", "iuv"], 1, "not a run folder"),
+        (["evaluate-stability", "nothing.mp4"], 1, "no such file"),
+        (["no-such-command"], 2, "no-such-command"),
+    ],
+)
+def test_wrong_usage_is_one_line(command, weights, monkeypatch, tmp_path, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    got, _, err = command(*(argument.format(weights=weights) for argument in arguments))
+    assert got == code
+    assert len(errors(err)) == 1 and said in err and "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_written(command, weights, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", moving_discs(1))
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    code, _, err = command("infer", video, "--model", weights, "-o", tmp_path / "taken")
+    assert code == 1 and len(errors(err)) == 1 and "taken" in err
+
+
+def test_damaged_weights_are_one_line(command, weights, tmp_path):
+    damaged = tmp_path / weights.rsplit("/", 1)[-1]
+    shutil.copy(weights, damaged)
+    with damaged.open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"\x00" * 64)
+    video = write_video(tmp_path / "clip.mkv", moving_discs(1))
+    code, _, err = command("infer", video, "--model", damaged, "-o", tmp_path / "runs")
+    assert code == 1 and len(errors(err)) == 1 and "damaged" in err

@@ -13,6 +13,8 @@ from ddp_video.predictions.schema import BLOCK_FRAMES, NAME, VERSION
 STORE = "predictions.zarr"
 BLOCKS = "blocks"
 _METADATA = "zarr.json"
+_PARTIAL = _METADATA + ".part"
+OWN_FILES = {BLOCKS, _METADATA, _PARTIAL}
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,14 @@ class Root:
 
     def save(self, path: Path) -> None:
         """Write the metadata of the store at `path`, or replace it at one stroke. Raises OSError."""
-        (path / BLOCKS).mkdir(parents=True, exist_ok=True)
-        _save_group(path / BLOCKS, {})
         attributes = asdict(self)
         _save_group(path, {**attributes, "crc32": _checksum(attributes)})
+        _save_group(path / BLOCKS, {})
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether a store was begun at `path`."""
+        return (path / _METADATA).exists()
 
     @classmethod
     def load(cls, path: Path) -> Root:
@@ -56,8 +62,9 @@ class Root:
 
 
 def _save_group(folder: Path, attributes: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=1)
-    partial = folder / (_METADATA + ".part")
+    partial = folder / _PARTIAL
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / _METADATA)
 

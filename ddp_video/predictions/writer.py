@@ -15,7 +15,7 @@ from ddp_video.errors import OutputError, PredictionsError
 from ddp_video.predictions.blocks import PARTIAL, BlockReader, block_numbers, frame_range, read_block, write_block
 from ddp_video.predictions.packing import Arrays, pack_block, pack_frame, pack_states, unpack_frame, unpack_states
 from ddp_video.predictions.schema import BLOCK_FRAMES, block_name
-from ddp_video.predictions.store import BLOCKS, Root
+from ddp_video.predictions.store import BLOCKS, OWN_FILES, Root
 from ddp_video.structures import FramePrediction, Grid
 
 State = dict[str, np.ndarray]  # of whatever goes through the video with the frames, such as a tracker
@@ -46,7 +46,7 @@ class PredictionWriter:
         self._states: dict[int, State] = {}
         self._stored = BlockReader(self._folder)
         with self._guarded():
-            if resume and self.path.exists():
+            if resume and Root.exists(self.path):
                 self._resume()
             else:
                 self._remove_older()
@@ -113,11 +113,10 @@ class PredictionWriter:
                 del self._states[index]
 
     def _remove_older(self) -> None:
-        if self.path.exists() and not (self.path / "zarr.json").exists() and any(self.path.iterdir()):
-            raise OutputError(f"{self.path} exists and is not a store of predictions; remove it or give another folder")
         if self.path.exists():
+            if any(item.name not in OWN_FILES for item in self.path.iterdir()):
+                raise OutputError(f"{self.path} is not a store of predictions; remove it or give another folder")
             shutil.rmtree(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def _resume(self) -> None:
         header = Root.load(self.path).header

@@ -176,6 +176,14 @@ def test_a_kill_while_a_block_is_written(tmp_path, store, frames, monkeypatch):
     assert len(open_predictions(path)) == LENGTH
 
 
+def test_a_kill_before_anything_was_stored(tmp_path, store, frames):
+    path = tmp_path / "predictions.zarr"
+    path.mkdir()
+    (path / "zarr.json.part").write_text("{")
+    write(path, frames, resume=True)
+    assert files(path) == files(store)
+
+
 def test_states(store, frames):
     writer = PredictionWriter(store, HEADER, resume=True)
     for index in (0, 8, 24, 32):

@@ -57,7 +57,8 @@ class Generator:
         bank = TextureBank([i if i.shape[2] == 4 else cv2.cvtColor(i, cv2.COLOR_BGR2BGRA) for i in images])
         self.model = BodyModel(data.body)
         director = Director(data.motion, data.poses, PoseMaker(self.model.rig))
-        wardrobe = Wardrobe(data, self.model)
+        fabrics = [(k, float(images[k].mean()) / 255) for k in finishes["cloth"]]
+        wardrobe = Wardrobe(data, self.model, fabrics)
         backdrops = BackdropMaker(tiles, data.backgrounds, data.background_names)
         self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, finishes, width / height)
         self.renderer = Renderer(self.model, bank, (height, width))

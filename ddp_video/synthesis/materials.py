@@ -49,7 +49,7 @@ def noise_volume(seed: int = 0) -> np.ndarray:
         field = np.real(np.fft.ifftn(spectrum * ((radius >= low) & (radius < high)) / np.maximum(radius, 1)))
         return field / field.std()
 
-    folds = 1 - np.abs(band(2, 6)) + 0.35 * (1 - np.abs(band(6, 14)))  # ridges where the field changes sign
+    folds = 1 - np.abs(band(2, 6)) + 0.15 * (1 - np.abs(band(6, 14)))  # ridges where the field changes sign
     gradient = np.stack([(np.roll(folds, -1, k) - np.roll(folds, 1, k)) for k in range(3)], -1)
     smooth = 0.5 + 0.17 * (band(2, 8) + 0.4 * band(8, 20))
     field = np.concatenate([32 * gradient / gradient.std(), 127 * np.clip(smooth, 0, 1)[..., None]], -1)

@@ -25,7 +25,7 @@ _KEEP_OUT = (
 # Arms: elevation from hanging (0) to straight up (pi); azimuth 0 sideways, pi/2 forward; twist of the upper arm; bend of
 # the elbow from straight; turn of the wrist. Each is (low, high), radians.
 ARM_KINDS = {
-    "hanging": ((0.06, 0.35), (-0.3, 0.9), (-0.3, 0.5), (0.1, 0.6), (-0.4, 0.9)),
+    "hanging": ((0.06, 0.35), (-0.3, 0.9), (-0.2, 0.3), (0.1, 0.6), (-0.4, 0.5)),
     "hip": ((0.35, 0.7), (-0.7, 0.1), (0.6, 1.3), (1.5, 2.0), (0.0, 1.0)),
     "holding": ((0.15, 0.7), (0.7, 1.5), (-0.2, 0.9), (1.3, 2.2), (-0.5, 1.0)),
     "gesture": ((0.2, 0.9), (0.2, 1.4), (-0.7, 0.7), (0.8, 2.0), (-1.0, 1.2)),

@@ -118,7 +118,8 @@ def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
     y = canonical[a, 1] * w1 + canonical[b, 1] * w2 + canonical[c, 1] * w3
     z = canonical[a, 2] * w1 + canonical[b, 2] * w2 + canonical[c, 2] * w3
     if kind == m.HAIR:
-        shade = (colour[0] + colour[1] + colour[2]) / (3 * row[m.MEAN_LUMINANCE])
+        shade = min((colour[0] + colour[1] + colour[2]) / (3 * row[m.MEAN_LUMINANCE]), 1.7)
+        shade = 0.3 + 0.7 * shade
         for k in range(3):
             colour[k] = colour[k] * (1 - row[m.TINT]) + row[m.TINT] * shade * row[m.UPPER + k]
         return 0.0

@@ -9,8 +9,10 @@ import numpy as np
 from ddp_video.synthesis import materials as m
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.colours import EYES, cloth_colour, hair_colour
+from ddp_video.synthesis.outfits import Levels, draw_outfit
 from ddp_video.synthesis.pack import Garment, Pack, fit
 from ddp_video.synthesis.raster import ALPHA_TEST, BIAS_SHIFT, CULL_BACK
+from ddp_video.synthesis.tailor import Tailor
 from ddp_video.synthesis.textures import luminance
 
 _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, and what wins where surfaces nearly touch
@@ -19,7 +21,11 @@ _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, a
     "suit": 2 << BIAS_SHIFT,
     "hat": 3 << BIAS_SHIFT,
     "shoes": 0,
+    "bottom": 1 << BIAS_SHIFT,
+    "top": 2 << BIAS_SHIFT,
 }
+_OUTFITS = ("suit", "cut", "painted")  # MakeHuman's, of our own tailor, and close-fitting clothes painted on the skin
+_OUTFIT_ODDS = (0.35, 0.5, 0.15)
 
 
 @dataclass
@@ -130,8 +136,10 @@ _FACE_ODDS = (0.36, 0.2, 0.1, 0.16, 0.05, 0.06, 0.04, 0.03)
 class Wardrobe:
     """Draws people out of a pack."""
 
-    def __init__(self, pack: Pack, model: BodyModel):
-        self.pack, self.model = pack, model
+    def __init__(self, pack: Pack, model: BodyModel, fabrics: list[tuple[int, float]]):
+        """fabrics: image ids of weaves and their mean luminance."""
+        self.pack, self.model, self.fabrics = pack, model, fabrics
+        self.tailor = Tailor(model)
         self._luminance = [luminance(texture) for texture in pack.textures]
         self._by_kind: dict[str, list[str]] = {}
         for name, garment in pack.garments.items():
@@ -150,18 +158,27 @@ class Wardrobe:
             "dense": np.ones(len(model.visible), np.float32),
         }
         heights = body.canonical_heads[:, 2]
-        self._waist, self._neck = (float(heights[model.rig.index[b]]) for b in ("spine05", "neck01"))
+        self._levels = Levels(*(float(heights[model.rig.index[b]]) for b in ("neck01", "spine04", "upperleg01.L")))
 
     def draw(self, rng: np.random.Generator) -> Person:
         """A random person."""
         phenotype = _phenotype(rng)
         vertices, heads = self.model.shape(self.model.coefficients(phenotype), self._face(rng))
         female, old = phenotype["gender"] > 0.5, phenotype["age"] > 0.85
-        painted = rng.random() < 0.25
-        wears = self._choose(rng, female, painted)
+        outfit = str(rng.choice(_OUTFITS, p=_OUTFIT_ODDS))
+        wears = self._choose(rng, female, outfit)
         assembly = _Assembly()
-        skin_row = self._skin_row(rng, phenotype, painted, any(self.pack.garments[n].kind == "shoes" for n in wears))
-        body = self._add_body(assembly, rng, vertices, wears, skin_row, self._skin_texture(rng, phenotype, female, old))
+        pieces = [
+            (kind, self.tailor.make(vertices, cut))
+            for kind, cut in (draw_outfit(rng, self._levels, female) if outfit == "cut" else ())
+        ]
+        skin_row = self._skin_row(
+            rng, phenotype, outfit == "painted", any(self.pack.garments[n].kind == "shoes" for n in wears)
+        )
+        body = self._add_body(
+            assembly, rng, vertices, wears, pieces, skin_row, self._skin_texture(rng, phenotype, female, old)
+        )
+        self._add_pieces(assembly, rng, pieces)
         hair = hair_colour(rng, old)
         for name in wears:
             self._add_garment(assembly, rng, name, vertices, skin_row, hair)
@@ -187,13 +204,13 @@ class Wardrobe:
                     face[name] = amount * rng.uniform(0.8, 1.0)
         return face
 
-    def _choose(self, rng: np.random.Generator, female: bool, painted: bool) -> tuple[str, ...]:
+    def _choose(self, rng: np.random.Generator, female: bool, outfit: str) -> tuple[str, ...]:
         def pick(kind: str, fits=lambda name: True) -> list[str]:
             names = [n for n in self._by_kind.get(kind, []) if fits(n)]
             return [str(rng.choice(names))] if names else []
 
         wears: list[str] = []
-        if not painted:
+        if outfit == "suit":
             crossed = rng.random() < 0.12
             wears += pick("suit", lambda n: crossed or n.startswith("female") == female)
         if rng.random() < 0.87:
@@ -222,15 +239,13 @@ class Wardrobe:
         row[m.KIND], row[m.SPECULAR], row[m.SHININESS] = m.SKIN, rng.uniform(0.02, 0.07), 12
         row[m.WRINKLE], row[m.WRINKLE_SCALE] = rng.uniform(0.05, 0.3), rng.uniform(1.2, 3.0)
         for first in (m.UPPER, m.LOWER):
-            row[first : first + 3], row[first + 3 : first + 6] = cloth_colour(rng), cloth_colour(rng)
-            row[first + m.PATTERN] = rng.integers(1, m.NUM_PATTERNS) if rng.random() < 0.4 else m.SOLID
-            row[first + m.FREQUENCY] = rng.uniform(30, 220)
+            self._dye(row, first, rng)
         if rng.random() < 0.15:
             row[m.LOWER : m.LOWER + 8] = row[m.UPPER : m.UPPER + 8]
-        row[m.WAIST], row[m.NECK], row[m.SLEEVE], row[m.TROUSER], row[m.SOCK] = 9, -9, -9, 0.05, 2
+        row[m.WAIST], row[m.NECK], row[m.SLEEVE], row[m.TROUSER], row[m.SOCK] = -9, -9, -9, 0, 2
         if painted:
-            row[m.WAIST] = self._waist + rng.uniform(-0.06, 0.08)
-            row[m.NECK] = self._neck + rng.uniform(-0.03, 0.04)
+            row[m.WAIST] = self._levels.waist + rng.uniform(-0.06, 0.08)
+            row[m.NECK] = self._levels.neck + rng.uniform(-0.03, 0.04)
             row[m.SLEEVE] = rng.choice([0.12, 0.45, 0.6, 1.5, 1.93, 1.95])
             row[m.TROUSER] = rng.choice([0.22, 0.45, 0.8, 1.5, 1.9, 1.95], p=[0.12, 0.2, 0.13, 0.1, 0.25, 0.2])
             adult = phenotype["age"] > 0.55
@@ -245,7 +260,7 @@ class Wardrobe:
         row[m.TONE : m.TONE + 3] = np.clip(tone, 0.5, 1.25)
         return row
 
-    def _add_body(self, assembly, rng, vertices, wears, skin_row, texture) -> np.ndarray:
+    def _add_body(self, assembly, rng, vertices, wears, pieces, skin_row, texture) -> np.ndarray:
         model, body = self.model, self.pack.body
         eye_row = np.zeros(m.COLUMNS, np.float32)
         eye_row[m.KIND], eye_row[m.SPECULAR], eye_row[m.SHININESS] = m.EYE, 0.5, 60
@@ -254,6 +269,8 @@ class Wardrobe:
         covered = np.zeros(len(model.visible), bool)
         for name in wears:
             covered |= self._hidden[name]
+        for _, piece in pieces:
+            covered |= piece.covers
         shown = ~covered[model.faces].all(1)
         rest = vertices[model.visible]
         assembly.add(
@@ -266,6 +283,42 @@ class Wardrobe:
         )
         return rest
 
+    def _add_pieces(self, assembly, rng, pieces) -> None:
+        """Cut clothes; all tops are of one cloth (a dress, a coat), all bottoms of another."""
+        rows: dict[str, int] = {}
+        for k, (kind, piece) in enumerate(pieces):
+            if kind not in rows:
+                texture, luminance = self.fabrics[rng.integers(len(self.fabrics))]
+                row = np.zeros(m.COLUMNS, np.float32)
+                row[m.KIND], row[m.TINT], row[m.MEAN_LUMINANCE] = m.CLOTH, 1, luminance
+                row[m.SPECULAR], row[m.SHININESS] = rng.uniform(0, 0.06), 8
+                row[m.WRINKLE], row[m.WRINKLE_SCALE] = rng.uniform(0.04, 0.26), rng.uniform(0.8, 2.0)
+                self._dye(row, m.UPPER, rng)
+                row[m.WAIST], row[m.LOWER : m.LOWER + 10] = -9, row[m.UPPER : m.UPPER + 10]
+                rows[kind] = assembly.material(row, texture)
+            shown = np.ones(len(piece.faces), bool)
+            for _, outer in pieces[k + 1 :] if piece.lies_on is not None else ():
+                shown &= ~outer.covers[piece.lies_on][piece.faces].all(1)
+            assembly.add(
+                rest=piece.rest,
+                faces=piece.faces[shown],
+                flags=_FLAGS[kind],
+                material=rows[kind],
+                corner_uv=piece.corner_uv[shown],
+                weights=piece.weights,
+                bone_index=piece.bone_index,
+                canonical=piece.canonical,
+                part_weights=piece.part_weights,
+                dense=np.ones(len(piece.rest), np.float32),
+            )
+
+    @staticmethod
+    def _dye(row: np.ndarray, first: int, rng: np.random.Generator) -> None:
+        """Two colours and a pattern into the columns from `first` on."""
+        row[first : first + 3], row[first + 3 : first + 6] = cloth_colour(rng), cloth_colour(rng)
+        row[first + m.PATTERN] = rng.integers(1, m.NUM_PATTERNS) if rng.random() < 0.4 else m.SOLID
+        row[first + m.FREQUENCY] = rng.uniform(30, 220)
+
     def _add_garment(self, assembly, rng, name: str, vertices, skin_row, hair: np.ndarray) -> None:
         garment: Garment = self.pack.garments[name]
         texture = int(rng.choice(garment.texture))
@@ -273,10 +326,10 @@ class Wardrobe:
         row[m.MEAN_LUMINANCE] = max(self._luminance[texture], 0.08)
         if garment.kind in ("hair", "brow"):
             row[m.KIND], row[m.TINT] = m.HAIR, rng.uniform(0.4, 1)
-            row[m.SPECULAR], row[m.SHININESS] = (0.08, 14) if garment.kind == "hair" else (0, 1)
+            row[m.SPECULAR], row[m.SHININESS] = (rng.uniform(0.01, 0.06), 14) if garment.kind == "hair" else (0, 1)
             row[m.UPPER : m.UPPER + 3] = hair
         else:
-            row[m.KIND], row[m.WAIST] = m.CLOTH, self._waist + 0.03
+            row[m.KIND], row[m.WAIST] = m.CLOTH, self._levels.waist + 0.03
             row[m.UPPER : m.LOWER + 10] = skin_row[m.UPPER : m.LOWER + 10]
             row[m.WRINKLE], row[m.WRINKLE_SCALE] = rng.uniform(0, 0.2), rng.uniform(1.5, 3.5)
             row[m.TINT] = rng.choice([0, 0.6, 0.85, 1.0]) if garment.kind == "suit" else rng.choice([0, 0.5, 0.9])

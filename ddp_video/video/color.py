@@ -15,23 +15,27 @@ _MATRIX_OF_TAG = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: BT2020, 10: BT202
 LIMITED, FULL = 1, 2  # swscale's ranges
 
 
+Matrix = tuple[int, int, int, int]  # (a, b, c, d) of a display matrix: x' = a x + c y, y' = b x + d y
+UPRIGHT: Matrix = (1, 0, 0, 1)
+
+
 class RGBConverter:
     """Turns decoded frames into [H, W, 3] uint8 RGB as a player would show them.
 
     Honoured: the matrix and range that the frame is tagged with (untagged video is BT.709 from 720p upwards and BT.601
-    below, as players guess), the display matrix (rotation and mirroring), interlacing. Dropped: alpha, and bits beyond
-    the eighth. HDR transfer curves are not tone-mapped.
+    below, as players guess), interlacing, and the display matrix (rotation and mirroring) that it is made with. Dropped:
+    alpha, and bits beyond the eighth. HDR transfer curves are not tone-mapped.
     """
 
-    def __init__(self):
+    def __init__(self, matrix: Matrix):
+        self._matrix = matrix
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         rgb = self._to_rgb(frame)
         if frame.interlaced_frame:
             rgb = deinterlace(rgb)
-        matrix = display_matrix(frame)
-        return rgb if matrix is None else orient(rgb, matrix)
+        return orient(rgb, self._matrix)
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         hd = frame.width >= 1280 or frame.height > 576
@@ -69,22 +73,22 @@ def deinterlace(rgb: np.ndarray) -> np.ndarray:
     return out
 
 
-def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
-    """(a, b, c, d) of the frame's display matrix, x' = a x + c y and y' = b x + d y; None where it has none."""
+def display_matrix(frame: av.VideoFrame) -> Matrix:
+    """How a frame is to be turned. To be asked once a video: the answer ties the frame to itself until the next gc."""
     data = next((item for item in frame.side_data if item.type.name == "DISPLAYMATRIX"), None)
     if data is None:
-        return None
+        return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
     return a, b, c, d
 
 
-def is_transposed(matrix: tuple[int, int, int, int] | None) -> bool:
-    """Whether the display matrix is closer to a quarter turn than to none, so that width and height change places."""
-    return matrix is not None and abs(matrix[1]) > abs(matrix[0])
+def is_transposed(matrix: Matrix) -> bool:
+    """Whether a display matrix is closer to a quarter turn than to none, so that width and height change places."""
+    return abs(matrix[1]) > abs(matrix[0])
 
 
-def orient(rgb: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    """Turn and mirror [H, W, 3] by the display matrix, to the nearest quarter turn."""
+def orient(rgb: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """Turn and mirror [H, W, 3] by a display matrix, to the nearest quarter turn."""
     a, b, c, d = matrix
     along_x, along_y = a, d
     if is_transposed(matrix):

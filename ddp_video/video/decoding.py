@@ -41,7 +41,8 @@ class VideoFile:
             if first is None:
                 raise VideoOpenError(f"{path}: its {_codec(stream)} stream holds no frame that can be decoded")
             self.origin = 0 if first.pts is None else first.pts
-            self.info = _describe(path, container, stream, first)
+            self._matrix = display_matrix(first)
+            self.info = _describe(path, container, stream, first, is_transposed(self._matrix))
 
     def frames(self, first_pts: int) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
         """(pts, a function that converts the picture to RGB) of every frame from `first_pts` on, pts rising strictly.
@@ -49,7 +50,7 @@ class VideoFile:
         Frames before `first_pts` are decoded and dropped: from a keyframe before it, or from the file's beginning where
         seeking does not lead to one.
         """
-        to_rgb = RGBConverter()
+        to_rgb = RGBConverter(self._matrix)
         self.report = ReadReport()
         seek = first_pts > self.origin and self._seeks_before(first_pts)
         with closing(_open(self.path)) as container:
@@ -154,12 +155,14 @@ def _rate(stream: VideoStream) -> Fraction:
     return Fraction(25)
 
 
-def _describe(path: str, container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
+def _describe(
+    path: str, container: InputContainer, stream: VideoStream, first: av.VideoFrame, transposed: bool
+) -> VideoInfo:
     rate = _rate(stream)
     time_base = Fraction(stream.time_base or 1 / rate)
     duration = stream.duration * time_base if stream.duration else Fraction(container.duration or 0, av.time_base)
     size, pixel_aspect = (first.height, first.width), Fraction(stream.sample_aspect_ratio or 1)
-    if is_transposed(display_matrix(first)):
+    if transposed:
         size, pixel_aspect = size[::-1], 1 / pixel_aspect
     return VideoInfo(
         path=path,

@@ -7,7 +7,7 @@ neighbours; no dense 75-channel map is ever made. Frame t is the one being smoot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +25,10 @@ LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A frame s of the window: how frame t reads it, where that may be trusted ([P] bool), and its alpha."""
+    """A frame s = t + offset: how frame t reads it, where that may be trusted ([P] bool), and its alpha."""
 
     prediction: FramePrediction
+    offset: int
     sampler: Sampler
     valid: Tensor
     alpha: float
@@ -50,17 +51,19 @@ def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequ
 
 
 def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
-    """The same sum over valid neighbours only, divided by their weight; mask logits of every person likewise.
+    """The same sum over valid neighbours only, divided by their weight; everybody's mask logits and score likewise.
 
     At a site a neighbour counts as far as its flow is valid and the cells it reads are active and belong to the same
     person (`track_id`). Frame t's own sites stay active, and those join that more than half of the valid weight sees
     as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
-    of their chart as well.
+    of their chart as well. Somebody whom frame t misses and the window has before and after it is put back.
     """
     if (prediction.instances.track_id == UNTRACKED).any():
         raise ValueError(
             f"frame {prediction.index} holds people without track_id; robust smoothing needs Tracker's ids"
         )
+    count = len(prediction.instances)
+    prediction = replace(prediction, instances=_put_back(prediction.instances, neighbours))
     if len(prediction.instances) == 0:
         return prediction
     window = _Window(prediction, alpha, neighbours)
@@ -78,7 +81,14 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     cells, weight, owner = candidates[keep], weight[keep], owner[keep]
     weight = weight * (person[keep] == owner[:, None])
     iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
-    return replace(prediction, instances=_average_masks(prediction, alpha, neighbours), iuv=iuv)
+    seen = torch.arange(len(prediction.instances), device=owner.device) < count
+    instances = _average_people(prediction.instances, alpha * seen, neighbours)
+    best_first = instances.scores.argsort(descending=True, stable=True)
+    return replace(
+        prediction,
+        instances=_rows(instances, best_first),
+        iuv=replace(iuv, owner=best_first.argsort()[iuv.owner]),
+    )
 
 
 class _Window:
@@ -146,13 +156,39 @@ class _Window:
         return SparseIUV(sites, _round(summed, first.logits.dtype), owner)
 
 
-def _average_masks(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> Instances:
-    """Both masks' logits of everybody, over the valid neighbours that hold the same person."""
-    instances = prediction.instances
-    count, cells = len(instances), prediction.grid.size[0] * prediction.grid.size[1]
+def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instances:
+    """Frame t's people, and after them those that it lacks between two frames that have them.
+
+    Their boxes and scores are interpolated; their masks are left for the average.
+    """
+    nearest: dict[bool, dict[int, tuple[int, Instances, int]]] = {False: {}, True: {}}  # by side of t, by track
+    for neighbour in sorted(neighbours, key=lambda neighbour: abs(neighbour.offset)):
+        side = nearest[neighbour.offset > 0]
+        for row, track in enumerate(neighbour.prediction.instances.track_id.tolist()):
+            side.setdefault(track, (abs(neighbour.offset), neighbour.prediction.instances, row))
+    lacking = sorted((nearest[False].keys() & nearest[True].keys()) - set(instances.track_id.tolist()))
+    for track in lacking:
+        (gap_before, before, i), (gap_after, after, j) = nearest[False][track], nearest[True][track]
+        share = gap_before / (gap_before + gap_after)
+        empty = torch.full_like(before.mask_logits[:1], -MASK_LOGIT_LIMIT)
+        person = Instances(
+            torch.lerp(before.boxes_xyxy[i : i + 1], after.boxes_xyxy[j : j + 1], share),
+            torch.lerp(before.scores[i : i + 1], after.scores[j : j + 1], share),
+            empty,
+            empty,
+            before.track_id[i : i + 1],
+        )
+        instances = Instances(*(torch.cat(pair) for pair in zip(_fields(instances), _fields(person), strict=True)))
+    return instances
+
+
+def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour]) -> Instances:
+    """Both masks' logits, over the valid neighbours that hold the same person, and the scores. alpha: [N] of frame t."""
+    count, *size = instances.mask_logits.shape
     own = _masks(instances)
-    total = alpha * _limit(own)
-    weight = torch.full((count, cells), alpha, device=own.device)
+    total = alpha[:, None, None] * _limit(own)
+    weight = alpha[:, None].expand(count, own.shape[2]).clone()
+    scores, score_weight = alpha * instances.scores, alpha.clone()
     for neighbour in neighbours:
         theirs = neighbour.prediction.instances
         ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
@@ -161,13 +197,23 @@ def _average_masks(prediction: FramePrediction, alpha: float, neighbours: Sequen
         bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.valid[:, None]
         source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
         warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
-        total[ours] += warped.T.view(len(ours), 2, cells)
+        total[ours] += warped.T.view(len(ours), 2, -1)
         weight[ours] += bilinear.sum(1)
-    mean = total / weight[:, None]
+        scores[ours] += neighbour.alpha * theirs.scores[other]
+        score_weight[ours] += neighbour.alpha
+    mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
     # Where all agree beyond the limit, frame t's own value stands.
-    mean = torch.where(mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6), own, mean).view(count, 2, *prediction.grid.size)
+    mean = torch.where(mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6), own, mean).view(count, 2, *size)
     mean = _round(mean, instances.mask_logits.dtype)
-    return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
+    return replace(instances, scores=scores / score_weight, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
+
+
+def _fields(instances: Instances) -> list[Tensor]:
+    return [getattr(instances, field.name) for field in fields(instances)]
+
+
+def _rows(instances: Instances, rows: Tensor) -> Instances:
+    return Instances(*(values[rows] for values in _fields(instances)))
 
 
 def _masks(instances: Instances) -> Tensor:

@@ -101,7 +101,9 @@ class SharedRAFT(nn.Module):
     def match(self, first: list[EncodedFrame], second: list[EncodedFrame], tolerance: float = 0.0) -> Tensor:
         """Flow of every pair first[i] -> second[i].
 
-        tolerance: px; a pair is done when no update of it is longer than this (0 = always 12 updates).
+        tolerance: px; a pair is done when its last update was not longer than this in the mean (0 = always 12 updates).
+            The mean difference to 12 updates is then below it as well; single pixels, which RAFT never stops moving to
+            and fro, may differ by more.
         Returns: [B, 2, H, W] px of the images.
         """
         pyramid = self._correlate(first, second)
@@ -116,7 +118,7 @@ class SharedRAFT(nn.Module):
                 hidden = gru(hidden, context_terms, motion)
             delta = self.flow_head(hidden)
             flow = flow + delta
-            length = 8 * delta.square().sum(1).amax((1, 2)).sqrt()
+            length = 8 * delta.square().sum(1).sqrt().mean((1, 2))
             keep = (length > tolerance).tolist() if update + 1 < NUM_UPDATES else [False] * len(open_pairs)
             if all(keep):
                 continue

@@ -160,7 +160,7 @@ class Smoother:
             whole = sum(settings.alpha(offset) for offset in range(-settings.radius, settings.radius + 1))
             scale = whole / (settings.alpha(0) + sum(settings.alpha(offset) for offset in offsets))
             neighbours = [
-                self._neighbour(entry, other, scale * settings.alpha(offset))
+                self._neighbour(entry, other, offset, scale * settings.alpha(offset))
                 for other, offset in zip(window, offsets, strict=True)
             ]
             result = self._average(entry.prediction, scale * settings.alpha(0), neighbours)
@@ -169,8 +169,8 @@ class Smoother:
         self._paths = {pair: path for pair, path in self._paths.items() if min(pair) >= oldest}
         return result
 
-    def _neighbour(self, t: _Entry, s: _Entry, alpha: float) -> Neighbour:
+    def _neighbour(self, t: _Entry, s: _Entry, offset: int, alpha: float) -> Neighbour:
         """Valid where the flow agrees with the one back, to within what shows on the grid of cells."""
         path, back = self._paths[t.position, s.position], self._paths[s.position, t.position]
         agrees = consistent(path.flow.t_to_s, back.flow.t_to_s, sampler=path.sampler)
-        return Neighbour(s.prediction, path.sampler, (path.flow.valid & agrees).flatten(), alpha)
+        return Neighbour(s.prediction, offset, path.sampler, (path.flow.valid & agrees).flatten(), alpha)

@@ -193,6 +193,46 @@ def test_a_flickering_hole_is_filled_and_a_lone_blob_is_masked(make_prediction, 
     assert torch.equal(out.instances.mask_logits > 0, whole.instances.mask_logits > 0)
 
 
+@pytest.mark.parametrize("missed", [(2,), (2, 3)])
+def test_somebody_missed_for_a_moment_is_put_back(make_prediction, grid, missed):
+    """Walking; sites, masks, box and track of the missed frames equal those of a clip without the miss."""
+    step = (1.0, 0.0)
+
+    def clip(missing):
+        out = []
+        for i in range(7):
+            people = [(4, 24, 12, 34), (6, 4 + i, 26, 14 + i)]
+            ids = [8, 5]
+            if i in missing:
+                people, ids = people[:1], ids[:1]
+            predictions = make_prediction(
+                grid, people, index=i, track_ids=ids, logits=torch.full((75, *grid.size), 2.0)
+            )
+            out.append(predictions)
+        return out
+
+    whole = smooth(clip(()), ROBUST, KnownFlow(step))
+    for i, out in enumerate(smooth(clip(missed), ROBUST, KnownFlow(step))):
+        assert sorted(out.instances.track_id.tolist()) == [5, 8]
+        assert (out.instances.scores.diff() <= 0).all()
+        row, expected = (p.instances.track_id.tolist().index(5) for p in (out, whole[i]))
+        assert torch.equal(out.instances.mask_logits[row] > 0, whole[i].instances.mask_logits[expected] > 0)
+        assert torch.allclose(out.instances.boxes_xyxy[row], whole[i].instances.boxes_xyxy[expected])
+        assert torch.equal(out.iuv.sites, whole[i].iuv.sites)
+        assert torch.equal(out.instances.track_id[out.iuv.owner], whole[i].instances.track_id[whole[i].iuv.owner])
+
+
+def test_nobody_is_put_back_where_he_came_or_left(make_prediction, grid):
+    there, gone = [(6, 8, 26, 18)], []
+    predictions = [
+        make_prediction(grid, there if i in (2, 3, 4) else gone, index=i, track_ids=[5] if i in (2, 3, 4) else [])
+        for i in range(7)
+    ]
+    assert [len(p.instances) for p in smooth(predictions, ROBUST)] == [0, 0, 1, 1, 1, 0, 0]
+    causal = smooth(predictions, replace(ROBUST, causal=True))
+    assert [len(p.instances) for p in causal] == [0, 0, 1, 1, 1, 0, 0]
+
+
 def test_people_are_not_mixed(make_prediction, grid):
     """A person in front moves over one behind; at the same place, each averages only with himself."""
     one, other = torch.full((75, *grid.size), 1.0), torch.full((75, *grid.size), 3.0)
@@ -230,9 +270,9 @@ def test_another_size_in_mid_clip_starts_anew(noisy, make_prediction):
 @pytest.mark.parametrize("mode", ["robust", "paper"])
 def test_frames_without_people(make_prediction, noisy, grid, mode):
     empty = make_prediction(grid, [], index=1)
-    first, _, last = noisy(3)
-    out = smooth([first, empty, last], SmoothingSettings(mode=mode))
-    assert len(out[1].instances) == len(out[1].iuv) == 0
+    first = noisy(1)[0]
+    out = smooth([first, first, empty, empty], SmoothingSettings(mode=mode))
+    assert len(out[2].instances) == len(out[2].iuv) == 0
     out = smooth([replace(empty, index=i) for i in range(4)], SmoothingSettings(mode=mode))
     assert [len(p.iuv) for p in out] == [0] * 4
 

@@ -24,7 +24,7 @@ _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 _SEEK_MARGIN_SECONDS = 1  # decoding order runs ahead of presentation by less
 _MAX_READ_ERRORS = 64  # in a row, before the rest of a file is given up
 _MAX_PIXELS = 1 << 27  # four times 8K; damaged headers ask for more
-_JUMP_SECONDS = 1  # a timestamp further back than this starts a new count, nearer ones are jitter
+_JUMP_BACK_SECONDS, _JUMP_AHEAD_SECONDS = 1, 3600  # a timestamp further off starts a new count; nearer ones are jitter
 _SAMPLE_BYTES, _SAMPLES = 1 << 16, 16  # of the file, that its fingerprint covers
 
 
@@ -51,8 +51,8 @@ class VideoFile:
         seeking does not lead to one.
         """
         to_rgb = RGBConverter(self._matrix)
-        self.report = ReadReport()
         seek = first_pts > self.origin and self._seeks_before(first_pts)
+        self.report = ReadReport()
         with closing(_open(self.path)) as container:
             stream = _video_stream(container, self.path)
             frames = self._sought(container, stream, first_pts) if seek else _decode(container, stream, self.report)
@@ -91,12 +91,12 @@ class Clock:
     """Gives every frame a presentation time that is strictly later than the one before.
 
     Frames without a time follow at the average rate. A time that is not later is moved to just after the one before; a
-    jump back of more than a second (joined recordings) moves all that follow.
+    jump back of more than a second (joined recordings), or ahead of more than an hour (damage), moves all that follow.
     """
 
     def __init__(self, time_base: Fraction, rate: Fraction):
         self._frame = max(round(1 / (rate * time_base)), 1)
-        self._jump = _JUMP_SECONDS / time_base
+        self._back, self._ahead = _JUMP_BACK_SECONDS / time_base, _JUMP_AHEAD_SECONDS / time_base
         self._last: int | None = None
         self._offset = 0
 
@@ -106,7 +106,7 @@ class Clock:
         elif pts is None:
             self._last += self._frame
         else:
-            if pts + self._offset < self._last - self._jump:
+            if not -self._back <= pts + self._offset - self._last <= self._ahead:
                 self._offset = self._last + self._frame - pts
             self._last = max(pts + self._offset, self._last + 1)
         return self._last
@@ -135,11 +135,10 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise VideoOpenError(f"{path}: FFmpeg has no decoder for its video stream")
     stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
-    # Frame threads lose the frames around a damaged packet and run no faster beside other work.
+    # Frame threads lose the frames around a damaged packet, and run no faster beside other work. Slice threads switch off
+    # how H.264 conceals damage: holes would show whatever memory held before.
     stream.thread_type = "SLICE"
-    if (
-        _codec(stream) == "h264"
-    ):  # slice threads switch its concealment off: holes would show whatever memory held before
+    if _codec(stream) == "h264":
         stream.codec_context.thread_count = 1
     return stream
 

@@ -51,13 +51,8 @@ class VideoReader:
             raise ValueError(f"the range from {start or 0} s to {end} s is empty; give 0 <= start < end in seconds")
         if stride < 1 or (max_frames is not None and max_frames < 1) or first_index < 0 or rate <= 0:
             raise ValueError("stride, max_frames and rate must be positive, first_index at least 0")
-        self.start, self.end, self.max_frames, self.stride, self.first_index = (
-            start,
-            end,
-            max_frames,
-            stride,
-            first_index,
-        )
+        self.start, self.end, self.max_frames = start, end, max_frames
+        self.stride, self.first_index = stride, first_index
         self._source = _open(os.fspath(source), Fraction(rate).limit_denominator(1_000_000))
         self._resized = 0
 

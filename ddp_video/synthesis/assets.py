@@ -21,7 +21,7 @@ from ddp_video.synthesis.retarget import retarget
 from ddp_video.synthesis.rig import Rig
 
 BASIS_RANK = 64  # of 96: 0.2 mm mean, 3 mm largest error over random people
-HEAD_COVER = 0.035  # m; hair and hats further from the scalp than this are not dense pose's
+HAIR_COVER = 0.07  # m; hair and hats further from head and trunk than this are not dense pose's
 BACKGROUND_SIDE = 640  # px, longer side
 _FACE_MUSCLES = ("brow", "cheek", "eyeBlink", "eyeSquint", "eyeWide", "jaw", "mouth", "noseSneer")
 
@@ -191,7 +191,8 @@ def build_garment(body: Body, path: Path, textures: list[int]) -> Garment | None
     if kind in ("suit", "shoes", "hat"):
         canonical, part_weights = (_smooth(a, mesh.faces, steps=4) for a in (canonical, part_weights))
     if kind in ("hair", "hat"):
-        dense = ((distance[:, 0] < HEAD_COVER) & (part_weights.argmax(1) == PARTS.index("head"))).astype(np.float32)
+        near = np.isin(part_weights.argmax(1), [PARTS.index("head"), PARTS.index("torso")])
+        dense = ((distance[:, 0] < HAIR_COVER) & near).astype(np.float32)
     return Garment(
         kind=kind,
         faces=mesh.faces,

@@ -77,7 +77,7 @@ class Director:
         clip = rng.choice(len(self._clip_odds), p=self._clip_odds)
         speed = CAPTURE_FPS / fps * rng.uniform(0.85, 1.15)
         spare = np.diff(self.motion.start)[clip] - 1 - (frames - 1) * speed
-        return self.play(clip, rng.uniform(0, max(spare, 0)) + np.arange(frames) * speed)
+        return self.play(clip, int(rng.uniform(0, max(spare, 0))) + np.arange(frames) * speed)
 
     def play(self, clip: int, time: np.ndarray):
         """Keys [T, 19, 3], path [T, 2] and clearance [T] of a clip at the given captured frames (fractions interpolate;
@@ -87,6 +87,13 @@ class Director:
         time = first + length - np.abs(time % (2 * length) - length)
         low = np.minimum(time.astype(int), last - 1)
         share = time - low
+
+        if not share.any():
+            return (
+                self.motion.keys[low].astype(np.float64),
+                self.motion.path[low] - self.motion.path[low[0]],
+                self.motion.clearance[low],
+            )
 
         def between(values: np.ndarray) -> np.ndarray:
             weight = share.reshape(-1, *[1] * (values.ndim - 1))

@@ -16,6 +16,7 @@ class Levels:
     neck: float
     waist: float
     crotch: float
+    brow: float
 
 
 def draw_outfit(rng: np.random.Generator, levels: Levels, female: bool) -> list[tuple[str, Cut | Skirt]]:

@@ -101,14 +101,14 @@ class PoseMaker:
         """Set both arms (in place) so that they stay out of the body."""
         kinds = list(ARM_KINDS)
         for _ in range(8):
-            kind = rng.choice(kinds, p=_ARM_ODDS)
+            kind = kinds[rng.choice(len(kinds), p=_ARM_ODDS)]
             angles = {}
             alike = rng.random() < 0.4
             for side in "LR":
                 if side == "R" and alike:
                     angles[side] = angles["L"] + rng.normal(0, 0.12, 5)
                     continue
-                kind = kind if side == "L" else rng.choice(kinds, p=_ARM_ODDS)
+                kind = kind if side == "L" else kinds[rng.choice(len(kinds), p=_ARM_ODDS)]
                 angles[side] = np.array([rng.uniform(*bounds) for bounds in ARM_KINDS[kind]])
             for side, values in angles.items():
                 values[3] = max(values[3], 0.03)  # elbows do not bend backwards

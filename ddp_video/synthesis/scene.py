@@ -23,11 +23,11 @@ from ddp_video.synthesis.wardrobe import Person, Wardrobe
 
 # Kinds of picture, with the odds of each: range of the first person's height in image heights, and of how many people.
 FRAMINGS = {
-    "close-up": (0.20, (1.3, 3.0), (1, 3)),
-    "full": (0.36, (0.45, 1.15), (1, 4)),
+    "close-up": (0.19, (1.3, 3.0), (1, 3)),
+    "full": (0.35, (0.45, 1.15), (1, 4)),
     "group": (0.20, (0.25, 0.8), (3, 8)),
     "far": (0.20, (0.055, 0.3), (1, 10)),
-    "empty": (0.04, (0.3, 1.0), (0, 0)),
+    "empty": (0.06, (0.3, 1.0), (0, 0)),
 }
 _ATTEMPTS = 5  # to draw a first person and a camera that sees them
 _GAP = 0.04  # m, at least, between two people's or a person's and a thing's surface
@@ -205,7 +205,7 @@ class SceneMaker:
             points = points[np.linspace(0, len(points) - 1, 90).astype(int)]
             for _ in range(12):
                 if i:
-                    away = distance * math.exp(rng.uniform(math.log(0.7), math.log(2.4)))
+                    away = distance * math.exp(rng.uniform(math.log(0.7), math.log(1.6 if distance > 8 else 2.4)))
                     side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
                     place = camera.position[:2] + np.array([side, away])
                 else:
@@ -280,12 +280,12 @@ class SceneMaker:
 
     def _things(self, rng, actors: list[Actor], camera: Camera, distance: float, framing: str) -> list[Prop]:
         """Furniture and the like around people, seldom in front of the first."""
-        if framing != "empty" and rng.random() < 0.45:
+        if framing != "empty" and rng.random() < 0.35:
             return []
         bodies = [self._footprint(a)[:, :2] for a in actors]
         taken = np.concatenate(bodies) if bodies else np.zeros((0, 2))
         things: list[Prop] = []
-        for _ in range(rng.integers(1, 6)):
+        for _ in range(rng.integers(3, 12) if framing == "empty" else rng.integers(1, 7)):
             away = distance * rng.uniform(0.55, 2.0)
             place = camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
             shape = props.furniture(str(rng.choice(props.KINDS)), rng)

@@ -109,18 +109,30 @@ def _let_out(body, region, inside, neighbours, normals, ease, cloth):
             cloth[i, k] += normals[i, k] * even[i]
 
 
-def _even_hems(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Smooth the open edges of a mesh along themselves: cut across triangles they would be jagged."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    keys, count = np.unique(edges[:, 0].astype(np.int64) * len(vertices) + edges[:, 1], return_counts=True)
-    open_edges = np.stack(np.divmod(keys[count == 1], len(vertices)), 1)
-    ends = np.concatenate([open_edges, open_edges[:, ::-1]])
-    degree = np.bincount(ends[:, 0], minlength=len(vertices))
+def _even_hems(vertices: np.ndarray, open_edges: np.ndarray) -> np.ndarray:
+    """Smooth the open edges [E, 2] of a mesh along themselves: cut across triangles they would be jagged."""
+    at, ends = np.unique(open_edges, return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    ends = np.concatenate([ends, ends[:, ::-1]])
+    degree = np.bincount(ends[:, 0], minlength=len(at))[:, None]
     out = vertices.copy()
+    hem = out[at].astype(np.float64)
     for _ in range(_HEM_STEPS):
-        total = np.stack([np.bincount(ends[:, 0], out[ends[:, 1], k], len(vertices)) for k in range(3)], 1)
-        out = np.where(degree[:, None] > 0, 0.5 * out + 0.5 * total / np.maximum(degree, 1)[:, None], out)
-    return out.astype(np.float32)
+        around = np.stack([np.bincount(ends[:, 0], hem[ends[:, 1], k], len(at)) for k in range(3)], 1)
+        hem = 0.5 * hem + 0.5 * around / degree
+    out[at] = hem
+    return out
+
+
+def _faces_beside(faces: np.ndarray) -> np.ndarray:
+    """[F, 3] the face on the other side of each edge (0-1, 1-2, 2-0) of each face, -1 = none."""
+    edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], -1).reshape(-1, 2), axis=1)
+    order = np.lexsort(edges.T)
+    same = (edges[order[1:]] == edges[order[:-1]]).all(1)
+    beside = np.full(len(edges), -1, np.int32)
+    first, second = order[:-1][same], order[1:][same]
+    beside[first], beside[second] = second // 3, first // 3
+    return beside.reshape(-1, 3)
 
 
 def _neighbour_table(faces: np.ndarray, count: int) -> np.ndarray:
@@ -145,12 +157,15 @@ class Tailor:
         self._faces = model.faces[self._is_skin_face]
         self._uv = 10 * body.corner_uv[self._is_skin_face]  # ten repeats of the weave
         self._neighbours = _neighbour_table(self._faces, len(model.visible))
+        self._beside = _faces_beside(self._faces)
         self._canonical = body.canonical[model.visible]
         self._part = body.part_weights[model.visible].argmax(1)
         along = ((self._canonical - charts.origin[self._part]) * charts.axis[self._part]).sum(1)
         along = (along - charts.start[self._part]) / (charts.end[self._part] - charts.start[self._part])
         far = np.isin(self._part, [PARTS.index(p) for p in ("larmL", "larmR", "llegL", "llegR")])
-        self._limb = np.where(np.isin(self._part, (*_ARMS, *_LEGS)), along + far, 0)
+        self._limb = along + far
+        self._trunk, self._head = self._part == PARTS.index("torso"), self._part == PARTS.index("head")
+        self._arms, self._legs = np.isin(self._part, _ARMS), np.isin(self._part, _LEGS)
         self._prepare_skirt()
 
     def _prepare_skirt(self) -> None:
@@ -159,7 +174,7 @@ class Tailor:
         used = np.unique(body.skirt_faces)
         self._skirt_vertex = used
         self._skirt_faces = np.searchsorted(used, body.skirt_faces).astype(np.int32)
-        lower = np.flatnonzero(np.isin(self._part, (0, *_LEGS)) & (self._canonical[:, 2] < 0.25))
+        lower = np.flatnonzero((self._trunk | self._legs) & (self._canonical[:, 2] < 0.25))
         points = body.canonical[used]
         distance = np.linalg.norm(points[:, None] - self._canonical[None, lower], axis=-1)
         nearest = np.argpartition(distance, 6, axis=1)[:, :6]
@@ -180,32 +195,39 @@ class Tailor:
         return self._cut(vertices, pattern) if isinstance(pattern, Cut) else self._skirt(vertices, pattern)
 
     def _cut(self, vertices: np.ndarray, cut: Cut) -> Piece:
-        model = self.model
-        body = np.ascontiguousarray(vertices[model.visible])
         height = self._canonical[:, 2]
         neckline = cut.top + _SHOULDER_RISE * np.abs(self._canonical[:, 0])
-        trunk = (self._part == 0) & (height > cut.bottom) & (height < neckline)
-        arms = np.isin(self._part, _ARMS) & (self._limb < cut.sleeves)
-        legs = np.isin(self._part, _LEGS) & (self._limb < cut.legs)
+        trunk = self._trunk & (height > cut.bottom) & (height < neckline)
+        arms = self._arms & (self._limb < cut.sleeves)
+        legs = self._legs & (self._limb < cut.legs)
         inside = (trunk | arms | legs) & self._skin
-        region = np.flatnonzero(inside).astype(np.int32)
         length = np.where(arms, cut.sleeves, cut.legs)
         reach = np.where(arms | legs, np.clip(self._limb / max(length.max(), 1e-3), 0, 1), 0)
-        ease = (cut.ease + cut.flare * reach**2).astype(np.float32)
+        return self._let_out(vertices, inside, cut.ease + cut.flare * reach**2, cut.folds)
+
+    def _let_out(self, vertices: np.ndarray, inside: np.ndarray, ease: np.ndarray, folds: int) -> Piece:
+        """The skin `inside` [V'] bool, smoothed by `folds` steps, at `ease` [V'] m from the body."""
+        model = self.model
+        body = np.ascontiguousarray(vertices[model.visible])
+        region = np.flatnonzero(inside).astype(np.int32)
         cloth, normals = np.empty_like(body), np.empty_like(body)
-        _drape(body, region, inside, self._neighbours, cut.folds, cloth)
+        _drape(body, region, inside, self._neighbours, folds, cloth)
         vertex_normals(cloth, self._faces, normals)
-        _let_out(body, region, inside, self._neighbours, normals, ease, cloth)
+        _let_out(body, region, inside, self._neighbours, normals, ease.astype(np.float32), cloth)
 
         chosen = inside[self._faces].all(1)
         faces = self._faces[chosen]
-        used, faces = np.unique(faces, return_inverse=True)
+        used = np.zeros(len(inside), bool)
+        used[faces] = True
+        number = np.cumsum(used, dtype=np.int32) - 1
+        used = np.flatnonzero(used)
+        hem = ~np.append(chosen, False)[self._beside[chosen]]
+        open_edges = np.stack([faces, np.roll(faces, -1, axis=1)], -1)[hem]
         at_edge = (~inside[self._neighbours] & (self._neighbours >= 0)).any(1)
-        faces = faces.reshape(-1, 3).astype(np.int32)
         base = model.visible[used]
         return Piece(
-            rest=_even_hems(cloth[used], faces),
-            faces=faces,
+            rest=_even_hems(cloth[used], number[open_edges]),
+            faces=number[faces],
             corner_uv=self._uv[chosen],
             weights=model.data.weights[base],
             bone_index=model.data.bone_index[base],
@@ -214,6 +236,12 @@ class Tailor:
             covers=inside & ~at_edge,
             lies_on=used,
         )
+
+    def beanie(self, vertices: np.ndarray, line: float, ease: float) -> Piece:
+        """A cap that covers the head above canonical height `line`, m, at the forehead, and lower behind."""
+        height = self._canonical[:, 2] + 0.2 * (self._canonical[:, 1] + 0.13)
+        inside = self._head & (height > line) & self._skin
+        return self._let_out(vertices, inside, np.full(len(inside), ease), folds=8)
 
     def _skirt(self, vertices: np.ndarray, skirt: Skirt) -> Piece:
         body = self.model.data
@@ -225,8 +253,8 @@ class Tailor:
         height = np.clip((self._skirt_top - canonical_z[used]) / (self._skirt_top - self._skirt_bottom), 0, 1)
         middle = rest.mean(0)
         rest[:, :2] += (rest[:, :2] - middle[:2]) * (skirt.flare * height)[:, None]
-        thighs = np.isin(self._part, _LEGS) & (self._canonical[:, 2] > skirt.bottom + 0.03)
-        hips = (self._part == 0) & (self._canonical[:, 2] < min(skirt.top, self._skirt_top) - 0.04)
+        thighs = self._legs & (self._canonical[:, 2] > skirt.bottom + 0.03)
+        hips = self._trunk & (self._canonical[:, 2] < min(skirt.top, self._skirt_top) - 0.04)
         return Piece(
             rest=rest.astype(np.float32),
             faces=faces.reshape(-1, 3).astype(np.int32),

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp_video.synthesis import materials as m
+from ddp_video.synthesis.accessories import Accessory, backpack, brim, glasses
 from ddp_video.synthesis.body import BodyModel
-from ddp_video.synthesis.colours import EYES, cloth_colour, hair_colour
+from ddp_video.synthesis.charts import PARTS
+from ddp_video.synthesis.colours import EYES, cloth_colour
+from ddp_video.synthesis.identity import Identity, draw_identity
 from ddp_video.synthesis.outfits import Levels, draw_outfit
 from ddp_video.synthesis.pack import Garment, Pack, fit
 from ddp_video.synthesis.raster import ALPHA_TEST, BIAS_SHIFT, CULL_BACK
-from ddp_video.synthesis.tailor import Tailor
+from ddp_video.synthesis.tailor import Piece, Tailor
 from ddp_video.synthesis.textures import luminance
 
 _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, and what wins where surfaces nearly touch
@@ -23,6 +26,8 @@ _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, a
     "shoes": 0,
     "bottom": 1 << BIAS_SHIFT,
     "top": 2 << BIAS_SHIFT,
+    "beanie": 3 << BIAS_SHIFT,
+    "accessory": 3 << BIAS_SHIFT,
 }
 _OUTFITS = ("suit", "cut", "painted")  # MakeHuman's, of our own tailor, and close-fitting clothes painted on the skin
 _OUTFIT_ODDS = (0.35, 0.5, 0.15)
@@ -88,51 +93,6 @@ class _Assembly:
         return joined | {"materials": np.stack(self.rows), "texture": np.array(self.textures)}
 
 
-def _phenotype(rng: np.random.Generator) -> dict[str, float]:
-    gender = rng.random() * 0.25
-    if rng.random() < 0.5:
-        gender = 1 - gender
-    age = (
-        rng.uniform(0.6, 0.8)
-        if rng.random() < 0.65
-        else rng.uniform(0.8, 1.0)
-        if rng.random() < 0.5
-        else rng.uniform(0.15, 0.6)
-    )
-    african, asian, caucasian = rng.dirichlet([0.5, 0.5, 0.5])
-
-    def around_half(spread: float, low: float = 0.0) -> float:
-        return float(np.clip(rng.normal(0.5, spread), low, 1))
-
-    return {
-        "gender": gender,
-        "age": age,
-        "muscle": around_half(0.2),
-        "weight": around_half(0.22, 0.05),
-        "height": around_half(0.2),
-        "proportions": rng.uniform(0.2, 1),
-        "cupsize": rng.uniform(0.1, 0.9),
-        "firmness": rng.uniform(0.2, 0.8),
-        "african": african,
-        "asian": asian,
-        "caucasian": caucasian,
-    }
-
-
-# Faces: movements that go together, and how strong they may be.
-_FACES = {
-    "neutral": {},
-    "smile": {"mouthSmile": 0.9, "cheekSquint": 0.5},
-    "laugh": {"mouthSmile": 1.0, "jawOpen": 0.5, "cheekSquint": 0.8, "eyeSquint": 0.5},
-    "talk": {"jawOpen": 0.45, "mouthFunnel": 0.4, "mouthLowerDown": 0.4},
-    "surprise": {"eyeWide": 0.9, "browInnerUp": 0.8, "browOuterUp": 0.8, "jawOpen": 0.6},
-    "frown": {"browDown": 0.9, "mouthFrown": 0.7, "eyeSquint": 0.4},
-    "closed eyes": {"eyeBlink": 1.0},
-    "pout": {"mouthPucker": 0.9},
-}
-_FACE_ODDS = (0.36, 0.2, 0.1, 0.16, 0.05, 0.06, 0.04, 0.03)
-
-
 class Wardrobe:
     """Draws people out of a pack."""
 
@@ -158,51 +118,65 @@ class Wardrobe:
             "dense": np.ones(len(model.visible), np.float32),
         }
         heights = body.canonical_heads[:, 2]
-        self._levels = Levels(*(float(heights[model.rig.index[b]]) for b in ("neck01", "spine04", "upperleg01.L")))
+        self._levels = Levels(
+            *(float(heights[model.rig.index[b]]) for b in ("neck01", "spine04", "upperleg01.L", "eye.L"))
+        )
 
     def draw(self, rng: np.random.Generator) -> Person:
         """A random person."""
-        phenotype = _phenotype(rng)
-        vertices, heads = self.model.shape(self.model.coefficients(phenotype), self._face(rng))
-        female, old = phenotype["gender"] > 0.5, phenotype["age"] > 0.85
+        identity = draw_identity(rng, list(self.model.expression))
+        vertices, heads = self.model.shape(self.model.coefficients(identity.phenotype), identity.face)
         outfit = str(rng.choice(_OUTFITS, p=_OUTFIT_ODDS))
-        wears = self._choose(rng, female, outfit)
+        wears = self._choose(rng, identity.female, outfit)
+        patterns = draw_outfit(rng, self._levels, identity.female) if outfit == "cut" else ()
+        pieces = [(kind, self.tailor.make(vertices, pattern)) for kind, pattern in patterns]
+        pieces += self._headwear(rng, vertices, wears)
         assembly = _Assembly()
-        pieces = [
-            (kind, self.tailor.make(vertices, cut))
-            for kind, cut in (draw_outfit(rng, self._levels, female) if outfit == "cut" else ())
-        ]
-        skin_row = self._skin_row(
-            rng, phenotype, outfit == "painted", any(self.pack.garments[n].kind == "shoes" for n in wears)
-        )
-        body = self._add_body(
-            assembly, rng, vertices, wears, pieces, skin_row, self._skin_texture(rng, phenotype, female, old)
-        )
+        shod = any(self.pack.garments[n].kind == "shoes" for n in wears)
+        skin_row = self._skin_row(rng, identity, outfit == "painted", shod)
+        skin = self.pack.skins[identity.skin(list(self.pack.skins), rng)]
+        body = self._add_body(assembly, rng, vertices, wears, pieces, skin_row, skin)
         self._add_pieces(assembly, rng, pieces)
-        hair = hair_colour(rng, old)
         for name in wears:
-            self._add_garment(assembly, rng, name, vertices, skin_row, hair)
-        skin_height = body[:, 2].max() - body[:, 2].min()
+            self._add_garment(assembly, rng, name, vertices, skin_row, identity.hair)
+        height = float(body[:, 2].max() - body[:, 2].min())
+        for accessory in self._accessories(rng, body, heads, height, pieces):
+            self._add_accessory(assembly, rng, accessory, heads)
         rig = self.model.rig
         leg = heads[rig.index["upperleg01.L"], 2] - heads[rig.index["foot.L"], 2]
         return Person(
-            **assembly.arrays(),
-            heads=heads,
-            body_vertices=len(body),
-            height=float(skin_height),
-            leg=float(leg),
-            wears=wears,
+            **assembly.arrays(), heads=heads, body_vertices=len(body), height=height, leg=float(leg), wears=wears
         )
 
-    def _face(self, rng: np.random.Generator) -> dict[str, float]:
-        chosen = _FACES[rng.choice(list(_FACES), p=_FACE_ODDS)]
-        face: dict[str, float] = {}
-        for movement, strength in chosen.items():
-            amount = strength * rng.uniform(0.4, 1.0)
-            for name in self.model.expression:
-                if name == movement or name in (movement + "Left", movement + "Right"):
-                    face[name] = amount * rng.uniform(0.8, 1.0)
-        return face
+    def _headwear(
+        self, rng: np.random.Generator, vertices: np.ndarray, wears: tuple[str, ...]
+    ) -> list[tuple[str, Piece]]:
+        """A beanie or cap, at times, on heads whose hair leaves room for it."""
+        bulky = any(self.pack.garments[n].kind in ("hair", "hat") and not n.startswith("short") for n in wears)
+        if bulky or rng.random() > 0.2:
+            return []
+        return [
+            (
+                "beanie",
+                self.tailor.beanie(vertices, self._levels.brow + rng.uniform(0.02, 0.05), rng.uniform(0.016, 0.024)),
+            )
+        ]
+
+    def _accessories(self, rng, body, heads, height: float, pieces) -> list[Accessory]:
+        """Things to wear, placed on this body."""
+        found, index = [], self.model.rig.index
+        eyes = heads[index["eye.L"]], heads[index["eye.R"]]
+        if rng.random() < 0.16:
+            found.append(glasses(*eyes, rng))
+        if rng.random() < 0.1:
+            z = heads[index["spine01"], 2]
+            near = (np.abs(body[:, 2] - z) < 0.06 * height) & (np.abs(body[:, 0]) < 0.07 * height)
+            found.append(backpack(np.array([0, body[near, 1].max(), z]), height, rng))
+        cap = next((piece for kind, piece in pieces if kind == "beanie"), None)
+        if cap is not None and rng.random() < 0.5:
+            front = cap.rest[cap.rest[:, 1].argmin()]
+            found.append(brim(np.array([0, front[1] + 0.012, front[2] - 0.004]), 0.42 * np.ptp(cap.rest[:, 0]), rng))
+        return found
 
     def _choose(self, rng: np.random.Generator, female: bool, outfit: str) -> tuple[str, ...]:
         def pick(kind: str, fits=lambda name: True) -> list[str]:
@@ -222,18 +196,7 @@ class Wardrobe:
             wears += pick("hat")
         return tuple(wears)
 
-    def _skin_texture(self, rng: np.random.Generator, phenotype: dict[str, float], female: bool, old: bool) -> int:
-        dark = phenotype["african"] > 0.5
-        sex = "_female" if female else "_male"
-        age = "old" if old else "middleage" if phenotype["age"] > 0.75 else "young"
-
-        def score(name: str) -> int:
-            return 4 * (sex in name) + 2 * (("dark" in name) == dark) + name.startswith(age)
-
-        best = max(map(score, self.pack.skins))
-        return self.pack.skins[str(rng.choice([n for n in self.pack.skins if score(n) == best]))]
-
-    def _skin_row(self, rng: np.random.Generator, phenotype, painted: bool, shod: bool) -> np.ndarray:
+    def _skin_row(self, rng: np.random.Generator, identity: Identity, painted: bool, shod: bool) -> np.ndarray:
         """Material of the skin, and of the clothes that are painted on it."""
         row = np.zeros(m.COLUMNS, np.float32)
         row[m.KIND], row[m.SPECULAR], row[m.SHININESS] = m.SKIN, rng.uniform(0.02, 0.07), 12
@@ -248,16 +211,14 @@ class Wardrobe:
             row[m.NECK] = self._levels.neck + rng.uniform(-0.03, 0.04)
             row[m.SLEEVE] = rng.choice([0.12, 0.45, 0.6, 1.5, 1.93, 1.95])
             row[m.TROUSER] = rng.choice([0.22, 0.45, 0.8, 1.5, 1.9, 1.95], p=[0.12, 0.2, 0.13, 0.1, 0.25, 0.2])
-            adult = phenotype["age"] > 0.55
-            if adult and phenotype["gender"] > 0.5 and rng.random() < 0.08:  # a one-piece swimsuit
+            if identity.adult and identity.female and rng.random() < 0.08:  # a one-piece swimsuit
                 row[m.WAIST], row[m.TROUSER] = -9, 0.2
-            elif adult and phenotype["gender"] < 0.3 and rng.random() < 0.08:  # bathing trunks
+            elif identity.adult and not identity.female and rng.random() < 0.08:  # bathing trunks
                 row[m.NECK], row[m.TROUSER] = -9, max(0.3, min(row[m.TROUSER], 0.5))
         if not shod and rng.random() < 0.7:
             row[m.SOCK] = rng.uniform(0.6, 0.98)
         row[m.SOCK_COLOUR : m.SOCK_COLOUR + 3] = cloth_colour(rng)
-        tone = rng.uniform(0.8, 1.12) * np.array([rng.uniform(0.93, 1.05), 1, rng.uniform(0.97, 1.05)])
-        row[m.TONE : m.TONE + 3] = np.clip(tone, 0.5, 1.25)
+        row[m.TONE : m.TONE + 3] = identity.skin_tone
         return row
 
     def _add_body(self, assembly, rng, vertices, wears, pieces, skin_row, texture) -> np.ndarray:
@@ -318,6 +279,31 @@ class Wardrobe:
         row[first : first + 3], row[first + 3 : first + 6] = cloth_colour(rng), cloth_colour(rng)
         row[first + m.PATTERN] = rng.integers(1, m.NUM_PATTERNS) if rng.random() < 0.4 else m.SOLID
         row[first + m.FREQUENCY] = rng.uniform(30, 220)
+
+    def _add_accessory(self, assembly, rng, accessory: Accessory, heads: np.ndarray) -> None:
+        """Stiff things: charts of the head's surface below, or none."""
+        rig, shape = self.model.rig, accessory.shape
+        count, head = len(shape.vertices), PARTS.index("head")
+        row = np.zeros(m.COLUMNS, np.float32)
+        row[m.KIND], row[m.SPECULAR], row[m.SHININESS] = m.PLAIN, rng.uniform(0.02, 0.4), 25
+        row[m.UPPER : m.UPPER + 3] = row[m.UPPER + 3 : m.UPPER + 6] = cloth_colour(rng)
+        weights, bone_index = np.zeros((count, 6), np.float32), np.zeros((count, 6), np.int32)
+        weights[:, 0], bone_index[:, 0] = 1, rig.index[accessory.bone]
+        part_weights = np.zeros((count, len(PARTS)), np.float32)
+        part_weights[:, head if accessory.on_head else 0] = 1
+        canonical = shape.vertices - heads[rig.index["eye.L"]] + rig.head("eye.L")
+        assembly.add(
+            rest=shape.vertices.astype(np.float32),
+            faces=shape.faces,
+            flags=_FLAGS["accessory"],
+            material=assembly.material(row, 0),
+            corner_uv=shape.corner_uv.astype(np.float32),
+            weights=weights,
+            bone_index=bone_index,
+            canonical=canonical.astype(np.float32),
+            part_weights=part_weights,
+            dense=np.full(count, accessory.on_head, np.float32),
+        )
 
     def _add_garment(self, assembly, rng, name: str, vertices, skin_row, hair: np.ndarray) -> None:
         garment: Garment = self.pack.garments[name]

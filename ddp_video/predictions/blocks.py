@@ -30,13 +30,15 @@ def write_block(folder: Path, number: int, arrays: Arrays, grid: Grid) -> None:
     group = zarr.create_group(MemoryStore(files), attributes={**facts, "crc32": schema.checksum(arrays, facts)})
     for name, (dtype, _) in schema.ARRAYS.items():
         array = arrays[name]
-        group.create_array(
+        stored = group.create_array(
             name,
-            data=array.astype(dtype, copy=False),
+            shape=array.shape,
+            dtype=dtype,
             chunks=tuple(max(length, 1) for length in array.shape),
             config={"write_empty_chunks": True},  # looking for chunks of zeros costs more than writing them
             compressors=[ZstdCodec(level=1), Crc32cCodec()],
         )
+        stored[...] = array
     final = folder / schema.block_name(number)
     partial = final.with_name(final.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)

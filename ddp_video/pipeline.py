@@ -191,8 +191,10 @@ def _run(
     began = time.monotonic()
     facts = {**facts, "pictures": pictures.describe()}
     with RunFolder.begin(out, facts, resume=resume, overwrite=overwrite) as run:
-        if run.finished:
+        if run.finished and _is_sound(run):
             return run
+        run.facts["state"] = "running"
+        run.save()
         with ExitStack() as stack:
             store = stack.enter_context(PredictionWriter(run.store, header=run.facts["source"], resume=resume))
             resumed_at = store.frames_done
@@ -223,6 +225,14 @@ def _run(
         run.facts["versions"] = versions()
         run.save()
         return run
+
+
+def _is_sound(run: RunFolder) -> bool:
+    """Whether every block of a finished store can be read; what was damaged since is predicted again."""
+    try:
+        return not run.predictions.damaged()
+    except PredictionsError:
+        return False
 
 
 def _source_facts(reader: VideoReader, clip: Clip) -> dict:

@@ -122,6 +122,18 @@ def test_a_finished_run_is_not_done_again(disc_video, tmp_path):
     assert again.finished and (run.path / "iuv.mkv").stat().st_mtime_ns == before
 
 
+def test_resume_mends_what_was_damaged_after_the_end(disc_video, tmp_path):
+    whole = infer(disc_video, DiscPredictor(), tmp_path / "whole", pictures=IUV_ONLY)
+    run = infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY)
+    chunk = max((run.store / "blocks").glob("*1/logits/**/*"), key=lambda file: file.stat().st_size)
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    with pytest.raises(PredictionsError, match="frames 16"):
+        list(run.predictions)
+    mended = infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, resume=True)
+    assert mended.finished
+    assert_same_predictions(mended.predictions, whole.predictions)
+
+
 def test_an_existing_run_is_not_touched_unasked(disc_video, tmp_path):
     infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY)
     with pytest.raises(OutputError, match=r"--resume.*--overwrite"):

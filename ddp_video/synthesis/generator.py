@@ -84,14 +84,3 @@ class Generator:
             for actor in scene.actors:
                 actor.forget(t)
         yield pending
-
-    def sample(self, seed: int, index: int) -> dict[str, np.ndarray]:
-        """`draw` as training workers take it (see data.generated): image [S, S, 3] uint8 RGB, iuv [S, S, 3] uint8
-        (I, 255 U, 255 V), instance [S, S] uint8, keypoints [n, 17, 3]."""
-        frame = self.draw(seed, index)
-        return {
-            "image": np.ascontiguousarray(frame.image),
-            "iuv": frame.iuv(),
-            "instance": frame.person,
-            "keypoints": frame.keypoints,
-        }

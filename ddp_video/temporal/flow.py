@@ -84,7 +84,7 @@ class RAFTFlow(_OnGrid):
         weights: str | Path | None = None,
         device: str | torch.device = "cpu",
         short_side: int = RAFT_SHORT_SIDE,
-        tolerance: float = 0.0,
+        tolerance: float = 0.1,
     ):
         self.device = torch.device(device)
         self.short_side, self.tolerance = short_side, tolerance

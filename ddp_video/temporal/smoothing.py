@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp_video.structures import Flow, FramePrediction
+from ddp_video.structures import STRIDE, Flow, FramePrediction
 from ddp_video.temporal.averaging import Neighbour, average_as_paper, average_robust
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
@@ -170,7 +170,7 @@ class Smoother:
         return result
 
     def _neighbour(self, t: _Entry, s: _Entry, offset: int, alpha: float) -> Neighbour:
-        """Valid where the flow agrees with the one back, to within what shows on the grid of cells."""
+        """Valid where the flow agrees with the one back, judged in px of the network's input (in cells, outlines suffered)."""
         path, back = self._paths[t.position, s.position], self._paths[s.position, t.position]
-        agrees = consistent(path.flow.t_to_s, back.flow.t_to_s, sampler=path.sampler)
+        agrees = consistent(path.flow.t_to_s, back.flow.t_to_s, pixel_size=STRIDE, sampler=path.sampler)
         return Neighbour(s.prediction, offset, path.sampler, (path.flow.valid & agrees).flatten(), alpha)

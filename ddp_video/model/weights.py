@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -42,11 +41,9 @@ class WeightsInfo:
 
 def shipped_weights() -> list[Path]:
     """The files that come with the package: inside the wheel, or in the checkout's top-level weights/."""
-    try:
-        folder = Path(str(resources.files("ddp_video.shipped_weights")))
-    except ModuleNotFoundError:
-        folder = Path(__file__).parents[2] / "weights"
-    return sorted(folder.glob("*.safetensors"))
+    package = Path(__file__).parents[1]
+    installed, checkout = package / "shipped_weights", package.parent / "weights"
+    return sorted((installed if installed.is_dir() else checkout).glob("*.safetensors"))
 
 
 def find_weights(name_or_path: str | Path) -> Path:

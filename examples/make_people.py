@@ -23,7 +23,7 @@ from ddp_video.synthesis.rotation import about_axis
 from ddp_video.synthesis.scene import Scene
 from ddp_video.video import VideoWriter
 
-SEED = 18
+SEED = 23
 FRAMES, FPS = 88, 25
 HEIGHT, WIDTH = 480, 854
 # CMU clip, first captured frame, place on the ground (m; the camera is at the origin and looks along +y), turn (degrees).

@@ -16,7 +16,7 @@ from ddp_video.sparse import BACKENDS
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SCORE_THRESHOLD = 0.4
+SCORE_THRESHOLD = 0.5
 
 
 class DDPPredictor:

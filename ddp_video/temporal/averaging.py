@@ -20,6 +20,10 @@ from ddp_video.temporal.warp import Sampler
 # Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others.
 MASK_LOGIT_LIMIT = 8.0
 
+# Flow that lost somebody (small, fast, few frames a second) agrees with itself all the same, on the ground behind him. His
+# mask, carried along it, then misses him: below this IoU the neighbour does not count for him.
+CARRIED_IOU = 0.75
+
 LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones are plain means
 
 
@@ -54,7 +58,7 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     """The same sum over valid neighbours only, divided by their weight; everybody's mask logits and score likewise.
 
     At a site a neighbour counts as far as its flow is valid and the cells it reads are active and belong to the same
-    person (`track_id`). Frame t's own sites stay active, and those join that more than half of the valid weight sees
+    person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than half of the valid weight sees
     as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
     of their chart as well. Somebody whom frame t misses and the window has before and after it is put back.
     """
@@ -68,7 +72,8 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
         return prediction
     window = _Window(prediction, alpha, neighbours)
     weight = window.weight * window.valid
-    person = window.person()
+    carried = _carried(prediction.instances, neighbours)
+    person = window.person(carried)
     weight = weight * (person >= 0)
     candidates = weight.any(1).nonzero()[:, 0]
     weight, person = weight[candidates], person[candidates]
@@ -82,7 +87,7 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     weight = weight * (person[keep] == owner[:, None])
     iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
     seen = torch.arange(len(prediction.instances), device=owner.device) < count
-    instances = _average_people(prediction.instances, alpha * seen, neighbours)
+    instances = _average_people(prediction.instances, alpha * seen, neighbours, carried)
     best_first = instances.scores.argsort(descending=True, stable=True)
     return replace(
         prediction,
@@ -121,12 +126,13 @@ class _Window:
             total += neighbour.alpha * neighbour.valid
         return total
 
-    def person(self) -> Tensor:
-        """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive or somebody not in frame t."""
+    def person(self, carried: Tensor) -> Tensor:
+        """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive, or somebody not in frame t or
+        not `carried` ([K, N]) there."""
         ours = self.prediction.instances.track_id
         owners = []
-        for frame in self.frames:
-            same = frame.instances.track_id[:, None] == ours
+        for frame, reached in zip(self.frames, [torch.ones_like(ours, dtype=torch.bool), *carried], strict=True):
+            same = (frame.instances.track_id[:, None] == ours) & reached
             row_of_theirs = torch.where(same.any(1), same.int().argmax(1), -1)
             owners.append(row_of_theirs[frame.iuv.owner])
         owners.append(torch.full((1,), -1, dtype=torch.int64, device=ours.device))  # what row -1 reads
@@ -182,16 +188,41 @@ def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instance
     return instances
 
 
-def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour]) -> Instances:
-    """Both masks' logits, over the valid neighbours that hold the same person, and the scores. alpha: [N] of frame t."""
+def _carried(instances: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
+    """[K, N] bool: whether the flow to each neighbour carries its mask of each person onto that of frame t.
+
+    It does for people who have no mask in frame t yet (see `_put_back`).
+    """
+    own = instances.mask_logits.flatten(1) > 0
+    carried = torch.zeros(len(neighbours), len(instances), dtype=torch.bool, device=own.device)
+    for reached, neighbour in zip(carried, neighbours, strict=True):
+        theirs = neighbour.prediction.instances
+        ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
+        source = (theirs.mask_logits[other].flatten(1) > 0).float().T.contiguous()
+        sampler = neighbour.sampler
+        warped = F.embedding_bag(sampler.index[0], source, per_sample_weights=sampler.weight[0], mode="sum").T > 0.5
+        together, either = (warped & own[ours]).sum(1), (warped | own[ours]).sum(1)
+        reached[ours] = (together >= CARRIED_IOU * either) | ~own[ours].any(1)
+    return carried
+
+
+def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour], carried: Tensor) -> Instances:
+    """Both masks' logits, over the valid neighbours that hold the same person and are `carried`, and the scores of all.
+
+    alpha: [N] of frame t.
+    """
     count, *size = instances.mask_logits.shape
     own = _masks(instances)
     total = alpha[:, None, None] * _limit(own)
     weight = alpha[:, None].expand(count, own.shape[2]).clone()
     scores, score_weight = alpha * instances.scores, alpha.clone()
-    for neighbour in neighbours:
+    for neighbour, reached in zip(neighbours, carried, strict=True):
         theirs = neighbour.prediction.instances
-        ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
+        same = instances.track_id[:, None] == theirs.track_id
+        ours, other = same.nonzero(as_tuple=True)
+        scores[ours] += neighbour.alpha * theirs.scores[other]
+        score_weight[ours] += neighbour.alpha
+        ours, other = (same & reached[:, None]).nonzero(as_tuple=True)
         if not len(ours):
             continue
         bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.valid[:, None]
@@ -199,8 +230,6 @@ def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Ne
         warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
         total[ours] += warped.T.view(len(ours), 2, -1)
         weight[ours] += bilinear.sum(1)
-        scores[ours] += neighbour.alpha * theirs.scores[other]
-        score_weight[ours] += neighbour.alpha
     mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
     # Where all agree beyond the limit, frame t's own value stands.
     mean = torch.where(mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6), own, mean).view(count, 2, *size)

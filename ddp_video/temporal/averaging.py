@@ -22,7 +22,7 @@ MASK_LOGIT_LIMIT = 8.0
 
 # Flow that lost somebody (small, fast, few frames a second) agrees with itself all the same, on the ground behind him. His
 # mask, carried along it, then misses him: below this IoU the neighbour does not count for him.
-CARRIED_IOU = 0.75
+CARRIED_IOU = 0.6
 
 LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones are plain means
 

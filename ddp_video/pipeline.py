@@ -191,10 +191,11 @@ def _run(
     began = time.monotonic()
     facts = {**facts, "pictures": pictures.describe()}
     with RunFolder.begin(out, facts, resume=resume, overwrite=overwrite) as run:
-        if run.finished and _is_sound(run):
-            return run
-        run.facts["state"] = "running"
-        run.save()
+        if run.finished:
+            if _is_sound(run):
+                return run
+            run.facts["state"] = "running"
+            run.save()
         with ExitStack() as stack:
             store = stack.enter_context(PredictionWriter(run.store, header=run.facts["source"], resume=resume))
             resumed_at = store.frames_done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class DDPPredictor:
         if len(frames) == 0:
             return []
         grid = Grid(frames.frame_size, self._input_size(frames.frame_size))
-        found = self._run(frames.data, grid)
+        found = halving(lambda data: self._run_once(data, grid), frames.data)
         return [
             FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), grid, people, iuv)
             for i, (people, iuv) in enumerate(found)
@@ -97,18 +98,6 @@ class DDPPredictor:
         scale = min(1.0, self.size / min(frame_size))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width
-
-    def _run(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
-        try:
-            return self._run_once(data, grid)
-        except RuntimeError as error:
-            if len(data) == 1 or not is_out_of_memory(error):
-                raise
-        # Outside the handler, so that the traceback no longer holds the failed run's tensors.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = len(data) // 2
-        return self._run(data[:half], grid) + self._run(data[half:], grid)
 
     @torch.inference_mode()
     def _run_once(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
@@ -156,6 +145,20 @@ def choose_precision(device: torch.device) -> str:
     cpu = Path("/proc/cpuinfo")
     native = cpu.exists() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
     return "bf16" if device.type == "cpu" and native else "fp32"
+
+
+def halving(run: Callable[[Tensor], list], batch: Tensor) -> list:
+    """run(batch); when memory runs out, of both halves of the batch, down to single items."""
+    try:
+        return run(batch)
+    except RuntimeError as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Outside the handler, so that the traceback no longer holds the failed run's tensors.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return halving(run, batch[:half]) + halving(run, batch[half:])
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ddp_video.model.densepose_rcnn.config import MODEL_NAME
 from ddp_video.model.densepose_rcnn.network import DensePoseRCNN, Detections
 from ddp_video.model.densepose_rcnn.paste import paste
-from ddp_video.model.predictor import DTYPES, choose_device, choose_precision, is_out_of_memory
+from ddp_video.model.predictor import DTYPES, choose_device, choose_precision, halving
 from ddp_video.structures import UNTRACKED, FrameBatch, FramePrediction, Grid, Instances
 
 SHORT_SIDE = 800  # px, of the published models' input
@@ -75,19 +75,12 @@ class DenseposeRCNNPredictor:
         grid = Grid(frames.frame_size, input_size(frames.frame_size, self.size))
         # As detectron2 (through Pillow) resizes: 8 bits in, 8 bits out, with antialiasing.
         images = F.interpolate(frames.data.cpu(), grid.input_size, mode="bilinear", antialias=True)
-        return [self._prediction(frames, i, grid, found) for i, found in enumerate(self._detect(images))]
+        return [self._prediction(frames, i, grid, found) for i, found in enumerate(halving(self._detect, images))]
 
     def _detect(self, images: Tensor) -> list[Detections]:
         dtype = DTYPES[self.precision]
-        try:
-            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                return self.model(images.to(self.device), self.score_threshold)
-        except RuntimeError as error:
-            if len(images) == 1 or not is_out_of_memory(error):
-                raise
-        # Outside the handler, so that the traceback no longer holds the failed run's tensors.
-        half = len(images) // 2
-        return self._detect(images[:half]) + self._detect(images[half:])
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            return self.model(images.to(self.device), self.score_threshold)
 
     def _prediction(self, frames: FrameBatch, index: int, grid: Grid, found: Detections) -> FramePrediction:
         masks, dense_masks, iuv = paste(found.boxes_xyxy, found.scores, found.charts, grid)

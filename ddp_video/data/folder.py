@@ -1,7 +1,8 @@
 """A folder of pictures with dense label maps, and a folder of photographs without people.
 
 The one place that knows the layout of the maps: NAME.jpg or .png, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them)
-and NAME_inst.png (0 = nobody, 1..n = person).
+and NAME_inst.png (0 = nobody, 1..n = person). Labels that a machine made may leave gaps: I = UNLABELLED where dense pose
+covers a person but nobody knows with which chart, and IGNORE in NAME_inst.png where there may be a person.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ddp_video.data.sample import Sample
+from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import DataError
 
 HELD_OUT = 64  # one picture in so many
@@ -55,9 +56,8 @@ class DenseFolder:
         if not image.shape[:2] == iuv.shape[:2] == instance.shape:
             raise DataError(f"{stem}: picture and label maps differ in size")
         part = np.ascontiguousarray(iuv[..., 0])
-        return Sample(
-            image, instance, part > 0, np.ones(instance.max(), bool), part, np.ascontiguousarray(iuv[..., 1:])
-        )
+        people = int(np.where(instance == IGNORE, 0, instance).max())
+        return Sample(image, instance, part > 0, np.ones(people, bool), part, np.ascontiguousarray(iuv[..., 1:]))
 
 
 class Photographs:

@@ -7,7 +7,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_video.data.sample import UNLABELLED, Batch
+from ddp_video.data.sample import IGNORE, UNLABELLED, Batch
 from ddp_video.model.ddp import DDP
 from ddp_video.model.instance_branch import InstanceOutput
 from ddp_video.sparse import ActiveSites
@@ -65,9 +65,11 @@ def instance_terms(branch: nn.Module, heads: InstanceOutput, target: Assignment,
     person = target.person[image, location]
     whole = batch.instance[image] == batch.person[person, None, None]
     covered = (whole & batch.dense[image]).float()
+    counted = batch.instance[image] != IGNORE
     known = batch.has_dense[person]
-    terms["mask"] = losses.dice_loss(masks[:, 0], whole.float()).sum() / max(len(chosen), 1)
-    terms["dense_mask"] = losses.dice_loss(masks[known, 1], covered[known]).sum() / known.sum().clamp(min=1)
+    terms["mask"] = losses.dice_loss(masks[:, 0], whole.float(), counted).sum() / max(len(chosen), 1)
+    dense_mask = losses.dice_loss(masks[known, 1], covered[known], counted[known])
+    terms["dense_mask"] = dense_mask.sum() / known.sum().clamp(min=1)
     return terms
 
 

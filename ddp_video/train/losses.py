@@ -29,9 +29,9 @@ def giou_loss(predicted_ltrb: Tensor, target_ltrb: Tensor) -> Tensor:
     return 1 - overlap / union.clamp(min=1e-7) + (hull - union) / hull
 
 
-def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """[K, h, w] logits and 0/1 targets -> [K]: 1 - 2 sum(xy) / (sum(x^2) + sum(y^2) + 1e-5)."""
-    x, y = logits.sigmoid().flatten(1), targets.flatten(1)
+def dice_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    """[K, h, w] logits, 0/1 targets and the bool cells that count -> [K]: 1 - 2 sum(xy) / (sum(x^2) + sum(y^2) + 1e-5)."""
+    x, y = ((value * counted).flatten(1) for value in (logits.sigmoid(), targets))
     return 1 - 2 * (x * y).sum(1) / (x.square().sum(1) + y.square().sum(1) + 1e-5)
 
 

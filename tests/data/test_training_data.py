@@ -18,10 +18,11 @@ from ddp_video.data.densepose_coco import (
 )
 from ddp_video.data.folder import DenseFolder, Photographs
 from ddp_video.data.mixture import Mixture, Numbers, batches
-from ddp_video.data.sample import IGNORE, UNLABELLED
+from ddp_video.data.sample import IGNORE, UNLABELLED, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
-from ddp_video.data.transforms import Augmentation
+from ddp_video.data.transforms import Augmentation, train_crop
 from ddp_video.errors import DataError
+from ddp_video.train.criterion import active_sites, iuv_terms
 
 
 @pytest.fixture
@@ -43,6 +44,30 @@ def test_dense_folder_reads_rgb_and_charts(folder):
     assert sample.part.max() == 6 and sample.instance.max() == 1
     assert sample.uv[20, 20].tolist() == [100, 50]
     assert sample.has_dense.tolist() == [True]
+
+
+def test_gaps_in_the_labels_stay_gaps(folder):
+    """Neither a chart nor a person is made of what is unlabelled."""
+    iuv, instance = (cv2.imread(str(folder / f"005_{name}.png"), cv2.IMREAD_UNCHANGED) for name in ("iuv", "inst"))
+    iuv[8:24, 16:48, 0] = UNLABELLED
+    instance[0:8], instance[40:48] = IGNORE, IGNORE
+    for name, maps in (("iuv", iuv), ("inst", instance)):
+        cv2.imwrite(str(folder / f"005_{name}.png"), maps)
+    source = DenseFolder(folder, held_out=None)
+    assert source[5].has_dense.tolist() == [True]
+    keep = Augmentation(mirror=1.0, hide=0.0, mosaic=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0)
+    batch = collate([train_crop([source[5]], 64, keep, np.random.default_rng(0))])
+    part, instance = batch.part[0].numpy(), batch.instance[0].numpy()
+    assert set(np.unique(part)) == {0, 5, UNLABELLED} and set(np.unique(instance)) == {0, 1, IGNORE}
+    assert batch.dense[0].numpy()[(part == UNLABELLED) & (instance == 1)].all()  # covered, by an unknown chart
+    assert not batch.owner[0].numpy()[instance == IGNORE].any()
+    with torch.no_grad():
+        sites, owner = active_sites(batch)
+        logits = torch.randn(len(sites), 75)
+        terms = iuv_terms(logits, sites, owner, batch, smooth=False)
+        unlabelled = batch.part[tuple(sites.unbind(1))] == UNLABELLED
+        logits[unlabelled] += 100 * torch.randn(int(unlabelled.sum()), 75)
+        assert iuv_terms(logits, sites, owner, batch, smooth=False) == terms
 
 
 def test_held_out_pictures_are_the_others(folder):

@@ -53,12 +53,14 @@ def test_giou_loss_of_equal_and_of_empty_boxes():
 
 def test_dice_loss():
     logits, targets = torch.randn(3, 4, 5, dtype=torch.float64), (torch.rand(3, 4, 5) < 0.4).double()
+    counted = torch.rand(3, 4, 5) < 0.8
     for k in range(3):
         xy = xx = yy = 0.0
-        for x, y in zip(logits[k].flatten().tolist(), targets[k].flatten().tolist(), strict=True):
+        for x, y in zip(logits[k][counted[k]].tolist(), targets[k][counted[k]].tolist(), strict=True):
             xy, xx, yy = xy + sigmoid(x) * y, xx + sigmoid(x) ** 2, yy + y * y
-        assert losses.dice_loss(logits, targets)[k].item() == pytest.approx(1 - 2 * xy / (xx + yy + 1e-5), rel=1e-12)
-    assert gradcheck(lambda x: losses.dice_loss(x, targets), logits.requires_grad_())
+        expected = 1 - 2 * xy / (xx + yy + 1e-5)
+        assert losses.dice_loss(logits, targets, counted)[k].item() == pytest.approx(expected, rel=1e-12)
+    assert gradcheck(lambda x: losses.dice_loss(x, targets, counted), logits.requires_grad_())
 
 
 def test_part_loss():

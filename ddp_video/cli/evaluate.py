@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from ddp_video.cli.options import load_predictor, model_options
+from ddp_video.cli.options import load_predictor, model_options, progress_bar, quiet_option
 from ddp_video.errors import DataError
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -32,16 +33,14 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures to this file."
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
-def evaluate(source, labels, images, smpl, published, held_out, max_images, json_file, quiet, **model):
+@quiet_option
+def evaluate(source, labels, images, smpl, published, held_out, max_images, json_file, quiet, model):
     """Accuracy against labels: AP and AR by GPS, GPSm and mask IoU, as in the paper's Table 1.
 
     DATA is predicted with --model, people from a score of .05 on: a folder of `ddp-video synthesize`, or DensePose-COCO's
     JSON with --images and --smpl. RUN is a run folder of such pictures, in the order of their names, made by `ddp-video infer
     --score-threshold 0.05`, and measured against --labels.
     """
-    from tqdm import tqdm
-
     from ddp_video.metrics.accuracy import measure
     from ddp_video.metrics.gps import AccuracyEvaluator
 
@@ -58,8 +57,8 @@ def evaluate(source, labels, images, smpl, published, held_out, max_images, json
             f"the predictions speak the charts of {charts}, the labels those of {truth.charts}; choose another model"
         )
     evaluator = AccuracyEvaluator(geodesics, published)
-    bar = tqdm(predictions, total=len(indices), unit=" images", dynamic_ncols=True, disable=True if quiet else None)
-    measure(bar, truth, indices, evaluator)
+    with progress_bar("evaluate", quiet, " images") as progress:
+        measure(_counted(predictions, len(indices), progress), truth, indices, evaluator)
     click.echo(as_text(evaluator))
     if json_file:
         write_json(json_file, evaluator, {"source": str(source), "labels": str(labels or source)})
@@ -85,6 +84,13 @@ def _predict(truth, indices: range, model: dict):
         model["score_threshold"] = SCORE_THRESHOLD
     predictor = load_predictor(**model)
     return predict_images(predictor, truth, indices), predictor.charts
+
+
+def _counted(predictions: Iterable, total: int, progress: Callable[[int, int], None]) -> Iterator:
+    """The same predictions, each told to `progress` once it has been dealt with."""
+    for done, prediction in enumerate(predictions, 1):
+        yield prediction
+        progress(done, total)
 
 
 def _read_run(folder: Path, truth, indices: range):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ddp_video.cli.options import progress_bar
+from ddp_video.cli.options import progress_bar, quiet_option
 
 
 @click.command("evaluate-stability")
@@ -43,7 +43,7 @@ from ddp_video.cli.options import progress_bar
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a page with table, curves and the inputs side by side as video to this folder.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@quiet_option
 def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file, report, quiet):
     """Compare how steady videos are: ITF, ISI, E_warp and, of run folders, chart flips, drift, jitter and lag.
 

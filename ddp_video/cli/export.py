@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ddp_video.cli.options import progress_bar
+from ddp_video.cli.options import progress_bar, quiet_option
 
 
 @click.command()
@@ -19,7 +19,7 @@ from ddp_video.cli.options import progress_bar
     help="densepose: a list of frames as apply_net.py dump writes it, for torch.load. coco: JSON with RLE masks.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@quiet_option
 def export(run, to, output, quiet):
     """Write the run folder RUN in the formats of other tools: boxes, scores, identities, and each person's labels and uv.
 

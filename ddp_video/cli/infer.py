@@ -9,13 +9,25 @@ import click
 from ddp_video.cli.options import (
     flow_options,
     folder_options,
+    grouped,
+    load_flow_estimator,
     load_predictor,
     model_options,
     picture_options,
     picture_settings,
+    quiet_option,
+    refuse_equal,
     run_each,
     smoothing_options,
     smoothing_settings,
+)
+
+clip_options = grouped(
+    "clip",
+    click.option("--start", type=click.FloatRange(min=0), help="Begin so many seconds into the video."),
+    click.option("--end", type=click.FloatRange(min=0), help="End before so many seconds."),
+    click.option("--max-frames", type=click.IntRange(min=1), help="At most so many frames."),
+    click.option("--stride", type=click.IntRange(min=1), default=1, show_default=True, help="Every so-manieth frame."),
 )
 
 
@@ -32,79 +44,40 @@ from ddp_video.cli.options import (
 @model_options
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 256),
     default=4,
     show_default=True,
     help="Frames at once; halved when memory runs out.",
 )
-@click.option("--start", type=click.FloatRange(min=0), help="Begin so many seconds into the video.")
-@click.option("--end", type=click.FloatRange(min=0), help="End before so many seconds.")
-@click.option("--max-frames", type=click.IntRange(min=1), help="At most so many frames.")
-@click.option("--stride", type=click.IntRange(min=1), default=1, show_default=True, help="Every so-manieth frame.")
+@clip_options
 @click.option("--smooth", is_flag=True, help="Smooth on the way, as `ddp-video smooth` does afterwards.")
 @smoothing_options
 @flow_options
 @picture_options
 @folder_options
-def infer(
-    inputs,
-    output,
-    model,
-    weights,
-    device,
-    precision,
-    batch_size,
-    size,
-    score_threshold,
-    start,
-    end,
-    max_frames,
-    stride,
-    smooth,
-    mode,
-    radius,
-    alphas,
-    causal,
-    flow,
-    flow_weights,
-    styles,
-    formats,
-    resume,
-    overwrite,
-    quiet,
-    **look,
-):
+@quiet_option
+def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look, folder, quiet):
     """Dense pose of every INPUT: a video file, a folder of images, or a glob of images in quotes."""
-    smoothing = smoothing_settings(mode, radius, alphas, causal)
-    if not smooth and (mode, radius, alphas, causal) != (None,) * 4:
+    if not smooth and any(value is not None for value in smoothing.values()):
         raise click.UsageError("--mode, --radius, --alphas and --causal say how to smooth; add --smooth")
 
     from ddp_video.pipeline import Clip
     from ddp_video.pipeline import infer as infer_one
     from ddp_video.runs import run_name
-    from ddp_video.temporal.flow import load_flow
-
-    pictures = picture_settings(styles, formats, **look)
-    clip = Clip(start, end, max_frames, stride)
-    predictor = load_predictor(model, weights, device, precision, size, score_threshold)
-    estimator = load_flow(flow, flow_weights, predictor.device) if smooth else None
-
-    def job(source, folder):
-        return lambda progress: infer_one(
-            source,
-            predictor,
-            folder,
-            clip=clip,
-            smoothing=smoothing if smooth else None,
-            flow=estimator,
-            batch_size=batch_size,
-            pictures=pictures,
-            resume=resume,
-            overwrite=overwrite,
-            progress=progress,
-        )
 
     folders = [output / run_name(source) for source in inputs]
-    return run_each(
-        [(folder.name, folder, job(source, folder)) for source, folder in zip(inputs, folders, strict=True)], quiet
-    )
+    refuse_equal(folders)
+    settings = {
+        "clip": Clip(**clip),
+        "smoothing": smoothing_settings(**smoothing) if smooth else None,
+        "batch_size": batch_size,
+        "pictures": picture_settings(**look),
+        **folder,
+    }
+    predictor = load_predictor(**model)
+    estimator = load_flow_estimator(**flow, device=predictor.device) if smooth else None
+
+    def job(source, target):
+        return lambda progress: infer_one(source, predictor, target, flow=estimator, progress=progress, **settings)
+
+    return run_each([(target, job(source, target)) for source, target in zip(inputs, folders, strict=True)], quiet)

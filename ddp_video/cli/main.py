@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from ddp_video.errors import DDPVideoError
+from ddp_video.cli.failures import explain, fail
 
 COMMANDS = {
     "infer": "Dense pose of videos: run folders with predictions and pictures.",
@@ -46,29 +46,24 @@ def cli() -> None:
     """Dense pose of people in any video, steady over time."""
 
 
-def fail(message: str, code: int = 1) -> int:
-    """Print one line to standard error and return the exit code."""
-    click.echo("error: " + " ".join(str(message).split()), err=True)
-    return code
-
-
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         code = cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = fail("interrupted; what was finished is kept (--resume goes on from there)", 130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        fail("interrupted; what was finished is kept (--resume goes on from there)")
+        # A batch that is on its way through the network cannot be stopped, and nobody waits for it.
+        os._exit(130)
     except click.UsageError as error:
         hint = f" (try '{error.ctx.command_path} --help')" if error.ctx else ""
         code = fail(error.format_message() + hint, 2)
     except click.ClickException as error:
         code = fail(error.format_message(), error.exit_code)
-    except KeyboardInterrupt:
-        code = fail("interrupted; what was finished is kept (--resume goes on from there)", 130)
-    except (DDPVideoError, ValueError, OSError, MemoryError, ImportError) as error:
-        if os.environ.get("DDP_VIDEO_TRACEBACK"):
-            raise
-        code = fail(str(error) or type(error).__name__)
+    except BrokenPipeError:  # `ddp-video weights list | head -1` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        code = fail(explain(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 

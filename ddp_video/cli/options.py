@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import wraps
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
+from ddp_video.cli.failures import explain, fail
 
-def options(*decorators: Callable) -> Callable:
-    """Several click options as one decorator, shown in the order given."""
-    return lambda command: reduce(lambda function, decorator: decorator(function), reversed(decorators), command)
+
+def grouped(name: str, *options: Callable) -> Callable:
+    """Several click options as one decorator, shown in the order given; the command gets their values as one
+    dictionary, its argument `name`."""
+
+    def decorate(command: Callable) -> Callable:
+        @wraps(command)
+        def collect(**values):
+            return command(**{name: {own: values.pop(own) for own in names}}, **values)
+
+        others = len(getattr(collect, "__click_params__", []))
+        for option in reversed(options):
+            option(collect)
+        names = [parameter.name for parameter in collect.__click_params__[others:]]
+        return collect
+
+    return decorate
 
 
 DENSEPOSE_RCNN = "densepose-rcnn"
 
-model_options = options(
+model_options = grouped(
+    "model",
     click.option(
         "--model",
         default="ddp_lite",
@@ -36,13 +52,16 @@ model_options = options(
     click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
 )
 
-folder_options = options(
+folder_options = grouped(
+    "folder",
     click.option("--resume", is_flag=True, help="Go on with a run that was interrupted."),
     click.option("--overwrite", is_flag=True, help="Replace runs of the same name."),
-    click.option("--quiet", "-q", is_flag=True, help="No progress bar, no remarks."),
 )
 
-picture_options = options(
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar, no remarks.")
+
+picture_options = grouped(
+    "look",
     click.option(
         "--style",
         "styles",
@@ -67,7 +86,8 @@ picture_options = options(
     click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Channels of iuv: RGB, or the legacy BGR.  [rgb]"),
 )
 
-flow_options = options(
+flow_options = grouped(
+    "flow",
     click.option(
         "--flow",
         type=click.Choice(["auto", "dis", "raft"]),
@@ -78,7 +98,8 @@ flow_options = options(
     click.option("--flow-weights", type=click.Path(path_type=Path), help="RAFT weights in torchvision's format."),
 )
 
-smoothing_options = options(
+smoothing_options = grouped(
+    "smoothing",
     click.option("--mode", type=click.Choice(["robust", "paper"]), help="robust, or the paper's equation 6.  [robust]"),
     click.option("--radius", type=int, help="Frames looked at on either side.  [2]"),
     click.option("--alphas", help="Weights of frames t-radius .. t+radius, as in 0.1,0.2,0.4,0.2,0.1.  [equal]"),
@@ -120,47 +141,73 @@ def load_predictor(model, weights, device, precision, size, score_threshold):
     return DDPPredictor(load_model(model), **settings)
 
 
+def load_flow_estimator(flow, flow_weights, device):
+    """What `flow_options` describe."""
+    from ddp_video.temporal.flow import load_flow
+
+    return load_flow(flow, flow_weights, device)
+
+
 def picture_settings(styles, formats, **look):
+    """What `picture_options` describe."""
     from ddp_video.pictures import PictureSettings
     from ddp_video.render import RenderOptions
 
-    return PictureSettings(**given(styles=styles, formats=formats), options=RenderOptions(**given(**look)))
+    styles, formats = (tuple(dict.fromkeys(names)) for names in (styles, formats))  # once each
+    with _wrong_usage():
+        return PictureSettings(**given(styles=styles, formats=formats), options=RenderOptions(**given(**look)))
 
 
 def smoothing_settings(mode, radius, alphas, causal):
+    """What `smoothing_options` describe."""
     from ddp_video.temporal.smoothing import SmoothingSettings
 
+    with _wrong_usage():
+        return SmoothingSettings(**given(mode=mode, radius=radius, alphas=alphas and _numbers(alphas), causal=causal))
+
+
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    """What the library says of a wrong value, said by the option that gave it."""
     try:
-        weights = None if alphas is None else tuple(float(alpha) for alpha in alphas.split(","))
-        return SmoothingSettings(**given(mode=mode, radius=radius, alphas=weights, causal=causal))
+        yield
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
-def run_each(jobs: list[tuple[str, Path, Callable]], quiet: bool) -> int:
-    """Run jobs of (name, run folder, job(progress) -> RunFolder) one after the other; one that fails does not stop
-    the others. Returns the exit code."""
-    from ddp_video.cli.main import fail
-    from ddp_video.errors import DDPVideoError
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"alphas are numbers with commas between them, as in 0.2,0.6,0.2; got {text!r}") from None
 
-    folders = [folder for _, folder, _ in jobs]
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise click.UsageError(f"two inputs would be written to {folder}; run them with different -o")
+
+def run_each(jobs: list[tuple[Path, Callable]], quiet: bool) -> int:
+    """Run jobs of (run folder, job(progress) -> RunFolder) one after the other; one that fails does not stop the
+    others. Returns the exit code."""
     code = 0
-    for name, _, job in jobs:
+    for folder, job in jobs:
         try:
-            with progress_bar(name, quiet) as progress:
+            with progress_bar(folder.name, quiet) as progress:
                 run = job(progress)
-        except (DDPVideoError, ValueError, OSError) as error:
-            code = fail(str(error))
-            continue
-        if not quiet:
-            _report(run)
+        except Exception as error:
+            code = fail(explain(error))
+        else:
+            report_run(run, quiet)
     return code
 
 
-def _report(run) -> None:
+def refuse_equal(folders: list[Path]) -> None:
+    """UsageError where two inputs would become one run folder."""
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise click.UsageError(f"two inputs would be written to {folder}; run them with different -o")
+
+
+def report_run(run, quiet: bool) -> None:
+    """A line about a finished run folder, and what its source was found to lack."""
+    if quiet:
+        return
     facts = run.facts["statistics"]
     click.echo(f"{run.path}: {facts['frames']} frames, {facts['frames_per_second']:.1f} a second")
     if facts["damaged_packets"]:

@@ -9,8 +9,11 @@ import click
 from ddp_video.cli.options import (
     flow_options,
     folder_options,
+    load_flow_estimator,
     picture_options,
     picture_settings,
+    quiet_option,
+    refuse_equal,
     run_each,
     smoothing_options,
     smoothing_settings,
@@ -33,48 +36,28 @@ from ddp_video.cli.options import (
 @flow_options
 @picture_options
 @folder_options
-def smooth(
-    runs,
-    output,
-    video,
-    device,
-    mode,
-    radius,
-    alphas,
-    causal,
-    flow,
-    flow_weights,
-    styles,
-    formats,
-    resume,
-    overwrite,
-    quiet,
-    **look,
-):
+@quiet_option
+def smooth(runs, output, video, device, smoothing, flow, look, folder, quiet):
     """Steady the predictions of every RUN, a folder that `ddp-video infer` made, along the optical flow."""
-    smoothing = smoothing_settings(mode, radius, alphas, causal)
     if video is not None and len(runs) > 1:
         raise click.UsageError("--video goes with a single run folder")
 
     from ddp_video.model.predictor import choose_device
     from ddp_video.pipeline import smooth as smooth_one
     from ddp_video.runs import RunFolder
-    from ddp_video.temporal.flow import load_flow
 
-    pictures = picture_settings(styles, formats, **look)
-    estimator = load_flow(flow, flow_weights, choose_device(device))
+    runs = [RunFolder.locate(run) for run in runs]
+    folders = [output / run.resolve().name for run in runs]
+    refuse_equal(folders)
+    settings = {
+        "smoothing": smoothing_settings(**smoothing),
+        "flow": load_flow_estimator(**flow, device=choose_device(device)),
+        "video": video,
+        "pictures": picture_settings(**look),
+        **folder,
+    }
 
-    def job(run):
-        return lambda progress: smooth_one(
-            RunFolder.open(run),
-            output / run.resolve().name,
-            smoothing=smoothing,
-            flow=estimator,
-            video=video,
-            pictures=pictures,
-            resume=resume,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    def job(run, target):
+        return lambda progress: smooth_one(run, target, progress=progress, **settings)
 
-    return run_each([(run.name, output / run.resolve().name, job(run)) for run in runs], quiet)
+    return run_each([(target, job(run, target)) for run, target in zip(runs, folders, strict=True)], quiet)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from tqdm import tqdm
+
+from ddp_video.cli.options import progress_bar, quiet_option
 
 _OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path))
-_QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress bar, no remarks.")
 _PACK = click.option("--pack", required=True, type=click.Path(path_type=Path), help="What `synthesize assets` wrote.")
 _SEED = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Names an endless row of pictures."
@@ -28,7 +28,7 @@ def synthesize() -> None:
     "--backgrounds", required=True, type=click.Path(path_type=Path), help="Folder of photographs without people."
 )
 @_OUTPUT
-@_QUIET
+@quiet_option
 def assets(makehuman: Path, mocap: Path, backgrounds: Path, output: Path, quiet: bool) -> None:
     """Build the asset pack, once: one file that generation needs."""
     from ddp_video.synthesis.assets import build_pack
@@ -51,7 +51,7 @@ def assets(makehuman: Path, mocap: Path, backgrounds: Path, output: Path, quiet:
 @click.option("--format", "suffix", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
 @_WORKERS
 @_OUTPUT
-@_QUIET
+@quiet_option
 def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> None:
     """Pictures with dense label maps, and annotations.json beside them.
 
@@ -62,7 +62,7 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
     from ddp_video.synthesis.generator import Generator
 
     generator = Generator(pack, _frame_size(size))
-    with tqdm(total=number, unit="picture", disable=True if quiet else None) as bar:
+    with progress_bar("pictures", quiet, " pictures") as progress:
         write_dataset(
             generator,
             output,
@@ -71,7 +71,7 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
             workers,
             first,
             "." + suffix,
-            progress=lambda done: bar.update(done - bar.n),
+            progress=lambda done: progress(done, number),
         )
 
 
@@ -92,7 +92,7 @@ def _frame_size(text: str) -> tuple[int, int]:
 @_SEED
 @_WORKERS
 @_OUTPUT
-@_QUIET
+@quiet_option
 def video(pack, number, frames, fps, size, seed, workers, output, quiet) -> None:
     """Clips (NAME.mp4) with frames, label maps and exact flow both ways (folder NAME).
 
@@ -105,7 +105,7 @@ def video(pack, number, frames, fps, size, seed, workers, output, quiet) -> None
     from ddp_video.synthesis.generator import Generator
 
     generator = Generator(pack, _frame_size(size))
-    with tqdm(total=number, unit="clip", disable=True if quiet else None) as bar:
+    with progress_bar("clips", quiet, " clips") as progress:
         write_clips(
             generator,
             output,
@@ -114,5 +114,5 @@ def video(pack, number, frames, fps, size, seed, workers, output, quiet) -> None
             frames,
             Fraction(fps),
             workers,
-            progress=lambda done: bar.update(done - bar.n),
+            progress=lambda done: progress(done, number),
         )

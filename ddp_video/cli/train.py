@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ddp_video.cli.options import quiet_option
 from ddp_video.train.config import PRESETS, TrainConfig
 
 
@@ -44,7 +45,7 @@ from ddp_video.train.config import PRESETS, TrainConfig
     "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that decode and augment."
 )
 @click.option("--tensorboard", is_flag=True, help="Also write losses and pictures for TensorBoard.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@quiet_option
 def train(data, out, config_file, preset, changes, init, minutes, resume, device, workers, tensorboard, quiet):
     """Train a model; the averaged weights are exported to OUT/<model>-<hash>.safetensors.
 

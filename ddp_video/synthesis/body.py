@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
@@ -13,6 +11,7 @@ from ddp_video.synthesis.rig import Rig
 
 _ANCHORS = {"gender": 2, "age": 5, "muscle": 3, "weight": 3, "height": 2, "proportions": 2, "cupsize": 3, "firmness": 3}
 _FIRST_ANCHOR = {"age": -1 / 3}  # newborns lie below the 0 of the age scale
+_LEAST_SHAPE = np.float32(1e-4)  # m
 _ORIGINS = ("african", "asian", "caucasian")
 
 
@@ -36,6 +35,7 @@ class BodyModel:
         ]
         eyes = [self.rig.index["eye.L"], self.rig.index["eye.R"]]
         self.eye_faces = np.isin(body.bone_index[body.faces, 0], eyes).all(1) & (body.faces >= SKIN_VERTICES).all(1)
+        self._basis_reach = np.abs(body.basis).max(1)
         self.expression = {str(name): i for i, name in enumerate(body.expression_names)}
 
     def coefficients(self, phenotype: dict[str, float]) -> np.ndarray:
@@ -49,8 +49,9 @@ class BodyModel:
             anchors = np.linspace(_FIRST_ANCHOR.get(name, 0.0), 1, count)
             x = np.clip(phenotype[name], anchors[0], anchors[-1])
             values += list(np.maximum(0, 1 - np.abs(x - anchors) / (anchors[1] - anchors[0])))
-        mask = self.data.phenotype_mask
-        return np.prod(np.array(values, np.float32) * mask + (1 - mask), axis=1) @ self.data.projection
+        products = np.empty(len(self.data.phenotype_mask), np.float32)
+        _masked_products(self.data.phenotype_mask, np.array(values, np.float32), products)
+        return products @ self.data.projection
 
     def shape(self, coefficients: np.ndarray, expression: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Rest vertices [V, 3] float32 of the whole base mesh and bone heads [B, 3] float64, m.
@@ -58,7 +59,8 @@ class BodyModel:
         expression: strength 0..1 of facial movements by name.
         """
         body = self.data
-        vertices = body.template + (coefficients @ body.basis).reshape(-1, 3)
+        vertices = body.template.copy()
+        _add_directions(coefficients, body.basis, self._basis_reach, vertices.reshape(-1))
         heads = body.bone_heads + (coefficients @ body.heads_basis).reshape(-1, 3)
         if expression:
             head_size = (vertices[body.expression_vertex].max(0) - vertices[body.expression_vertex].min(0))[2]
@@ -67,7 +69,31 @@ class BodyModel:
             for name, strength in expression.items():
                 movement = body.expressions[self.expression[name]]
                 vertices[body.expression_vertex] += np.float32(strength * scale) * movement
-        return vertices.astype(np.float32, copy=False), heads.astype(np.float64)
+        return vertices, heads.astype(np.float64)
+
+
+@njit(cache=True, fastmath=True)
+def _masked_products(mask, values, out):
+    """out [M] = product of the values [P] that each row of mask [M, P] chooses."""
+    for i in range(len(mask)):
+        product = np.float32(1)
+        for k in range(mask.shape[1]):
+            if mask[i, k] > 0:
+                product *= values[k]
+        out[i] = product
+
+
+@njit(cache=True, fastmath=True)
+def _add_directions(coefficients, basis, reach, out):
+    """out [n] += coefficients [K] @ basis [K, n], but for directions that move nothing by more than `_LEAST_SHAPE`."""
+    block = 4096  # stays in the nearest cache while all directions are added
+    for start in range(0, len(out), block):
+        end = min(start + block, len(out))
+        for k in range(len(coefficients)):
+            c = coefficients[k]
+            if abs(c) * reach[k] > _LEAST_SHAPE:
+                for i in range(start, end):
+                    out[i] += c * basis[k, i]
 
 
 @njit(cache=True, fastmath=True)
@@ -85,23 +111,3 @@ def skin(rest, weights, bone_index, matrices, out):
             py += w * (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3])
             pz += w * (m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3])
         out[i, 0], out[i, 1], out[i, 2] = px, py, pz
-
-
-@njit(cache=True, fastmath=True)
-def vertex_normals(vertices, faces, normals):
-    """Unit normals [n, 3], area-weighted means of the faces around each vertex."""
-    normals[:] = 0
-    for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        x1, y1, z1 = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
-        x2, y2, z2 = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
-        nx, ny, nz = y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2
-        for v in (a, b, c):
-            normals[v, 0] += nx
-            normals[v, 1] += ny
-            normals[v, 2] += nz
-    for i in range(len(vertices)):
-        length = math.sqrt(normals[i, 0] ** 2 + normals[i, 1] ** 2 + normals[i, 2] ** 2) + 1e-12
-        normals[i, 0] /= length
-        normals[i, 1] /= length
-        normals[i, 2] /= length

@@ -91,16 +91,25 @@ def _visible(flow, z_next, next_depth, out):
             out[y, x] = seen
 
 
+def displacement(first: View, camera: Camera, points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what a view shows goes: [H, W, 2] float32 px (dx, dy), and its depth there [H, W] m, -1 = behind the camera.
+
+    camera: from where it is seen then. points: [n, 3] all vertices then (x, y px, 1 / z).
+    """
+    height, width = first.depth.shape
+    flow, z_next = np.zeros((height, width, 2), np.float32), np.empty((height, width), np.float32)
+    own = first.camera
+    _flow(
+        first.ids, first.depth, faces, first.points, points, own.focal * height, own.rotation, own.position,
+        camera.focal * height, camera.rotation, camera.position, flow, z_next,
+    )  # fmt: skip
+    return flow, z_next
+
+
 def flow_between(first: View, second: View, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Flow [H, W, 2] float32 px (dx, dy) from the first to the second frame, and where the second shows the same point
     [H, W] bool. The point at pixel p of the first frame lies at p + flow in the second."""
-    height, width = first.depth.shape
-    flow, z_next = np.zeros((height, width, 2), np.float32), np.empty((height, width), np.float32)
-    a, b = first.camera, second.camera
-    _flow(
-        first.ids, first.depth, faces, first.points, second.points, a.focal * height, a.rotation, a.position,
-        b.focal * height, b.rotation, b.position, flow, z_next,
-    )  # fmt: skip
-    visible = np.empty((height, width), np.bool_)
+    flow, z_next = displacement(first, second.camera, second.points, faces)
+    visible = np.empty(flow.shape[:2], np.bool_)
     _visible(flow, z_next, second.depth, visible)
     return flow, visible

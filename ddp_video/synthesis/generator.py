@@ -11,7 +11,9 @@ import numpy as np
 
 from ddp_video.synthesis.backdrop import BackdropMaker
 from ddp_video.synthesis.body import BodyModel
+from ddp_video.synthesis.canvases import Canvases
 from ddp_video.synthesis.flow import flow_between
+from ddp_video.synthesis.furnishing import Furnisher
 from ddp_video.synthesis.memory import keep_freed_memory
 from ddp_video.synthesis.motion import Director
 from ddp_video.synthesis.pack import load_pack
@@ -59,8 +61,9 @@ class Generator:
         director = Director(data.motion, data.poses, PoseMaker(self.model.rig))
         fabrics = [(k, float(images[k].mean()) / 255) for k in finishes["cloth"]]
         wardrobe = Wardrobe(data, self.model, fabrics)
-        backdrops = BackdropMaker(tiles, data.backgrounds, data.background_names)
-        self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, finishes, width / height)
+        backdrops = BackdropMaker(Canvases(tiles, data.backgrounds, data.background_names))
+        furnisher = Furnisher(self.model, finishes)
+        self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, furnisher, width / height)
         self.renderer = Renderer(self.model, bank, (height, width))
 
     def draw(self, seed: int, index: int) -> Frame:

@@ -15,15 +15,17 @@ _DEPTH_INSIDE = np.array(
 
 
 @njit(cache=True, fastmath=True)
-def label_pixels(ids, points, triangles, canonical, part_weights, dense, charts, person, part, uv, depth):
+def label_pixels(ids, region, points, triangles, surface, dense, charts, person, part, uv, depth):
     """Fill person, part [H, W] uint8, uv [H, W, 2] float32 and depth [H, W] (z, m; unchanged where nothing is drawn).
 
-    ids: [3H, 3W] from `rasterize`; the middle one of the 3x3 samples of a pixel lies at its centre.
+    ids: [3H, 3W] from `rasterize`; the middle one of the 3x3 samples of a pixel lies at its centre. region: (top, bottom,
+    left, right) outside which nothing is drawn. dense: [n] 1 where dense pose covers the vertex.
     """
+    canonical = surface.canonical
     half = SUBSAMPLES // 2
     faces = triangles.faces
-    for y in range(person.shape[0]):
-        for x in range(person.shape[1]):
+    for y in range(region[0], region[1]):
+        for x in range(region[2], region[3]):
             t = ids[y * SUBSAMPLES + half, x * SUBSAMPLES + half]
             if t < 0:
                 continue
@@ -34,7 +36,7 @@ def label_pixels(ids, points, triangles, canonical, part_weights, dense, charts,
             person[y, x] = triangles.person[t]
             if triangles.person[t] == 0 or dense[a] * w1 + dense[b] * w2 + dense[c] * w3 < 0.5:
                 continue
-            k = strongest_part(part_weights, a, b, c, w1, w2, w3)
+            k = strongest_part(surface.part, surface.part_weights, a, b, c, w1, w2, w3)
             i, u, v = chart_uv(
                 charts,
                 k,

@@ -26,7 +26,9 @@ SOCK_COLOUR = 30
 TONE = 33  # factor on the skin's colour
 WRINKLE = 36  # strength of the bumps
 WRINKLE_SCALE = 37  # their number a metre
-COLUMNS = 38
+GLOVE = 38  # position along the lower arm below which gloves begin
+GLOVE_COLOUR = 39
+COLUMNS = 42
 PATTERN, FREQUENCY = 6, 7  # within UPPER and LOWER
 
 (SOLID, STRIPES, PINSTRIPES, CHECKS, PLAID, DOTS, CAMOUFLAGE, MOTTLED) = range(8)
@@ -57,21 +59,42 @@ def noise_volume(seed: int = 0) -> np.ndarray:
 
 
 @njit(cache=True, fastmath=True)
-def noise_at(volume, x, y, z, channel):
-    """Trilinear look-up; the field repeats every unit."""
+def _cell(volume, x, y, z):
+    """Indices of the two grid points around a position in each direction, and how far it lies between them."""
     side = volume.shape[0]
     x, y, z = (x - math.floor(x)) * side, (y - math.floor(y)) * side, (z - math.floor(z)) * side
     i, j, k = int(x), int(y), int(z)
     fx, fy, fz = x - i, y - j, z - k
     i, j, k = i % side, j % side, k % side
-    i1, j1, k1 = (i + 1) % side, (j + 1) % side, (k + 1) % side
-    low = (volume[i, j, k, channel] * (1 - fz) + volume[i, j, k1, channel] * fz) * (1 - fy) + (
-        volume[i, j1, k, channel] * (1 - fz) + volume[i, j1, k1, channel] * fz
+    return i, (i + 1) % side, j, (j + 1) % side, k, (k + 1) % side, fx, fy, fz
+
+
+@njit(cache=True, fastmath=True)
+def noise_at(volume, x, y, z):
+    """Smooth noise 0..1, trilinear; the field repeats every unit."""
+    i, i1, j, j1, k, k1, fx, fy, fz = _cell(volume, x, y, z)
+    low = (volume[i, j, k, 3] * (1 - fz) + volume[i, j, k1, 3] * fz) * (1 - fy) + (
+        volume[i, j1, k, 3] * (1 - fz) + volume[i, j1, k1, 3] * fz
     ) * fy
-    high = (volume[i1, j, k, channel] * (1 - fz) + volume[i1, j, k1, channel] * fz) * (1 - fy) + (
-        volume[i1, j1, k, channel] * (1 - fz) + volume[i1, j1, k1, channel] * fz
+    high = (volume[i1, j, k, 3] * (1 - fz) + volume[i1, j, k1, 3] * fz) * (1 - fy) + (
+        volume[i1, j1, k, 3] * (1 - fz) + volume[i1, j1, k1, 3] * fz
     ) * fy
-    return (low * (1 - fx) + high * fx) * (1 / 127.0 if channel == 3 else 1 / 32.0)
+    return (low * (1 - fx) + high * fx) * (1 / 127.0)
+
+
+@njit(cache=True, fastmath=True)
+def folds_at(volume, x, y, z):
+    """Gradient (x, y, z) of the field of folds, trilinear."""
+    i, i1, j, j1, k, k1, fx, fy, fz = _cell(volume, x, y, z)
+    gx = gy = gz = 0.0
+    for a, share_a in ((i, 1 - fx), (i1, fx)):
+        for b, share_b in ((j, 1 - fy), (j1, fy)):
+            for c, share_c in ((k, 1 - fz), (k1, fz)):
+                share = share_a * share_b * share_c
+                gx += share * volume[a, b, c, 0]
+                gy += share * volume[a, b, c, 1]
+                gz += share * volume[a, b, c, 2]
+    return gx / 32.0, gy / 32.0, gz / 32.0
 
 
 @njit(cache=True, fastmath=True)
@@ -88,9 +111,9 @@ def pattern_at(volume, kind, frequency, x, y, z):
     if kind == DOTS:
         return 1.0 if math.sin(z * frequency) ** 2 + math.sin(x * frequency) ** 2 > 1.5 else 0.0
     if kind == CAMOUFLAGE:
-        return (
-            1.0 if noise_at(volume, x * frequency * 0.05, y * frequency * 0.05, z * frequency * 0.05, 3) > 0.55 else 0.0
-        )
+        f = frequency * 0.05
+        return 1.0 if noise_at(volume, x * f, y * f, z * f) > 0.55 else 0.0
     if kind == MOTTLED:
-        return noise_at(volume, x * frequency * 0.06, y * frequency * 0.06, z * frequency * 0.06, 3)
+        f = frequency * 0.06
+        return noise_at(volume, x * f, y * f, z * f)
     return 0.0

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ddp_video.errors import DataError, OutputError
+from ddp_video.synthesis.meshes import bind
 
 VERSION = 1
 SKIN_VERTICES = 13380  # of the base mesh; eyes, teeth and the helpers that clothes hang on come after
@@ -89,7 +90,9 @@ def fit(binding_index, binding_weight, offset, scale_vertices, scale_reference, 
     """[n, 3] garment vertices on a body [V, 3] at rest."""
     ends = body[scale_vertices]  # [3, 2, 3]
     scale = np.abs(ends[:, 0] - ends[:, 1])[np.arange(3), np.arange(3)] / scale_reference
-    return (body[binding_index] * binding_weight[:, :, None]).sum(1) + offset * scale
+    out = np.empty((len(offset), 3), np.float32)
+    bind(binding_index, binding_weight, offset, scale.astype(np.float32), body, out)
+    return out
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ddp_video.synthesis.rotation import about_axis
 
 _BOX_CORNERS = np.array([[x, y, z] for z in (0, 1) for y in (-0.5, 0.5) for x in (-0.5, 0.5)])
 _BOX_SIDES = np.array([[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]])
+_BOX_FACES = np.array([[4 * i + k for k in t] for i in range(6) for t in ((0, 1, 2), (0, 2, 3))], np.int32)
 _SIDE_UV = np.array([[0, 0], [0, 1], [1, 1], [1, 0.0]])
 
 
@@ -37,31 +38,37 @@ class Shape:
     faces: np.ndarray
     corner_uv: np.ndarray
 
+    def moved(self, offset) -> Shape:
+        """The same elsewhere."""
+        return Shape(self.vertices + np.asarray(offset, float), self.faces, self.corner_uv)
+
 
 def box(size, offset=(0.0, 0.0, 0.0)) -> Shape:
     """A box standing on the ground at `offset`; its sides do not share vertices, so that edges stay sharp."""
     size = np.asarray(size, float)
     vertices = (_BOX_CORNERS * size)[_BOX_SIDES].reshape(-1, 3) + offset
-    faces = np.array([[4 * i + k for k in t] for i in range(6) for t in ((0, 1, 2), (0, 2, 3))], np.int32)
-    uv = np.tile(_SIDE_UV, (6, 1)) * max(size)
-    return Shape(vertices, faces, uv[faces])
+    return Shape(vertices, _BOX_FACES, _SIDE_UV[_BOX_FACES % 4] * max(size))
 
 
 def lathe(profile: np.ndarray, segments: int = 20) -> Shape:
     """A surface of revolution: profile [k, 2] of (radius, height)."""
     angle = np.linspace(0, 2 * math.pi, segments, endpoint=False)
-    ring = np.stack([np.cos(angle), np.sin(angle)], -1)
-    vertices = np.concatenate([np.concatenate([r * ring, np.full((segments, 1), h)], 1) for r, h in profile])
-    faces, uv = [], []
-    for k in range(len(profile) - 1):
-        for j in range(segments):
-            a, b = k * segments + j, k * segments + (j + 1) % segments
-            c, d = a + segments, b + segments
-            faces += [(a, b, d), (a, d, c)]
-            s, t = j / segments * 2, (j + 1) / segments * 2
-            low, high = profile[k, 1], profile[k + 1, 1]
-            uv += [((s, low), (t, low), (t, high)), ((s, low), (t, high), (s, high))]
-    return Shape(vertices, np.array(faces, np.int32), np.array(uv))
+    ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(segments)], -1)
+    vertices = (profile[:, :1, None] * ring + profile[:, 1:, None] * np.array([0, 0, 1.0])).reshape(-1, 3)
+    k, j = (grid.ravel() for grid in np.mgrid[: len(profile) - 1, :segments])
+    a, b = k * segments + j, k * segments + (j + 1) % segments
+    c, d = a + segments, b + segments
+    faces = np.stack([np.stack([a, b, d], 1), np.stack([a, d, c], 1)], 1).reshape(-1, 3)
+    left, right, low, high = 2 * j / segments, 2 * (j + 1) / segments, profile[k, 1], profile[k + 1, 1]
+    corners = ((left, low), (right, low), (right, high), (left, low), (right, high), (left, high))
+    uv = np.stack([np.stack(corner, -1) for corner in corners], 1).reshape(-1, 3, 2)
+    return Shape(vertices, faces.astype(np.int32), uv)
+
+
+def ball(radius: float, centre=(0.0, 0.0, 0.0)) -> Shape:
+    a = np.linspace(-math.pi / 2, math.pi / 2, 11)
+    shape = lathe(radius * np.stack([np.cos(a), np.sin(a)], -1), 20)
+    return shape.moved(centre)
 
 
 def cushion(size, power: float = 0.35, offset=(0.0, 0.0, 0.0)) -> Shape:
@@ -88,7 +95,7 @@ def join(shapes: list[Shape]) -> Shape:
     )
 
 
-def _legs(width: float, depth: float, height: float, thick: float) -> list[Shape]:
+def legs(width: float, depth: float, height: float, thick: float) -> list[Shape]:
     x, y = width / 2 - thick / 2, depth / 2 - thick / 2
     return [box((thick, thick, height), (sx * x, sy * y, 0)) for sx in (-1, 1) for sy in (-1, 1)]
 
@@ -98,11 +105,11 @@ def furniture(kind: str, rng: np.random.Generator) -> Shape:
     u = rng.uniform
     if kind == "table":
         w, d, h = u(0.6, 1.8), u(0.5, 0.9), u(0.45, 0.78)
-        return join([box((w, d, 0.04), (0, 0, h - 0.04)), *_legs(w, d, h - 0.04, u(0.03, 0.08))])
+        return join([box((w, d, 0.04), (0, 0, h - 0.04)), *legs(w, d, h - 0.04, u(0.03, 0.08))])
     if kind == "chair":
         w, h = u(0.38, 0.5), u(0.4, 0.5)
         back = box((w, 0.04, u(0.35, 0.6)), (0, w / 2 - 0.02, h))
-        return join([box((w, w, 0.04), (0, 0, h - 0.04)), back, *_legs(w, w, h - 0.04, u(0.025, 0.05))])
+        return join([box((w, w, 0.04), (0, 0, h - 0.04)), back, *legs(w, w, h - 0.04, u(0.025, 0.05))])
     if kind == "sofa":
         w, d, h = u(0.9, 2.2), u(0.7, 0.95), u(0.36, 0.46)
         seat, back = cushion((w, d, h), 0.2), cushion((w, 0.25, u(0.7, 0.95)), 0.2, (0, d / 2 - 0.12, 0))
@@ -131,8 +138,7 @@ def furniture(kind: str, rng: np.random.Generator) -> Shape:
         return join(shapes)
     if kind == "ball":
         r = u(0.05, 0.35)
-        a = np.linspace(-math.pi / 2, math.pi / 2, 11)
-        return lathe(np.stack([r * np.cos(a), r + r * np.sin(a)], -1), 20)
+        return ball(r, (0, 0, r))
     # a pot, bottle, lamp or figure: a random smooth profile
     h, steps = u(0.2, 1.8), 14
     knots = u(0.1, 0.5, 6) * h * u(0.3, 0.8)

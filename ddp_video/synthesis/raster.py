@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 SUBSAMPLES = 3
+NEAR = 0.08  # m, what is nearer to the camera is not drawn
 CULL_BACK, ALPHA_TEST = 1, 2  # flags of a triangle; the bits above hold its depth bias in 0.15 % steps
 BIAS_SHIFT = 2
 
@@ -37,20 +38,40 @@ class Textures(NamedTuple):
     table: np.ndarray
 
 
+@njit(cache=True, fastmath=True)
+def _project(vertices, rotation, position, focal, centre_x, centre_y, out):
+    for i in range(len(vertices)):
+        x, y, z = vertices[i, 0] - position[0], vertices[i, 1] - position[1], vertices[i, 2] - position[2]
+        depth = rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z
+        inverse = 1 / depth if depth > NEAR else -1.0
+        out[i, 0] = (rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z) * inverse * focal + centre_x
+        out[i, 1] = (rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z) * inverse * focal + centre_y
+        out[i, 2] = inverse
+
+
 def project(
-    vertices: np.ndarray, rotation: np.ndarray, position: np.ndarray, focal: float, centre: float
+    vertices: np.ndarray, rotation: np.ndarray, position: np.ndarray, focal: float, centre: tuple[float, float]
 ) -> np.ndarray:
     """[n, 3] float32 (x, y, 1 / z) of world points; 1 / z < 0 marks points behind the camera.
 
     rotation: [3, 3], its columns right, down and forward in the world. focal, centre (x, y): px of the buffer.
     """
-    local = (vertices - position.astype(np.float32)) @ rotation.astype(np.float32)
-    z = local[:, 2]
-    inverse = np.where(z > 0.08, 1 / np.maximum(z, 0.08), -1).astype(np.float32)
     out = np.empty((len(vertices), 3), np.float32)
-    out[:, :2] = local[:, :2] * (inverse * np.float32(focal))[:, None] + np.array(centre, np.float32)
-    out[:, 2] = inverse
+    _project(vertices, rotation, position, focal, *centre, out)
     return out
+
+
+def covered_region(points: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right), px of a picture [H, W] outside which nothing of points [n, 3] (px of the buffer) lies."""
+    ahead = points[points[:, 2] > 0, :2]
+    if not len(ahead):
+        return 0, 0, 0, 0
+    (left, top), (right, bottom) = ahead.min(0) / SUBSAMPLES, ahead.max(0) / SUBSAMPLES + 1
+    height, width = shape
+    return (
+        *np.clip([top, bottom], 0, height).astype(int).tolist(),
+        *np.clip([left, right], 0, width).astype(int).tolist(),
+    )
 
 
 @njit(cache=True, fastmath=True)
@@ -123,11 +144,13 @@ def interpolation(points, a, b, c, px, py):
 
 
 @njit(cache=True, fastmath=True)
-def strongest_part(part_weights, a, b, c, w1, w2, w3):
-    """The part (0..13) that a point of a triangle belongs to."""
-    best, part = np.float32(-1.0), 0
+def strongest_part(part, part_weights, a, b, c, w1, w2, w3):
+    """The part (0..13) that a point of a triangle belongs to; part: [n] the strongest of part_weights [n, 14]."""
+    if part[a] == part[b] and part[a] == part[c]:
+        return int(part[a])
+    best, strongest = np.float32(-1.0), 0
     for k in range(part_weights.shape[1]):
         s = part_weights[a, k] * w1 + part_weights[b, k] * w2 + part_weights[c, k] * w3
         if s > best:
-            best, part = s, k
-    return part
+            best, strongest = s, k
+    return strongest

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ddp_video.synthesis.backdrop import Planes, draw_backdrop
-from ddp_video.synthesis.body import BodyModel, vertex_normals
+from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
-from ddp_video.synthesis.flow import View
+from ddp_video.synthesis.flow import View, displacement
 from ddp_video.synthesis.labels import keypoint_labels, label_pixels
 from ddp_video.synthesis.materials import COLUMNS, noise_volume
+from ddp_video.synthesis.meshes import vertex_normals
+from ddp_video.synthesis.planes import Planes, draw_planes
 from ddp_video.synthesis.post import develop, grain
-from ddp_video.synthesis.raster import CULL_BACK, SUBSAMPLES, Textures, Triangles, project, rasterize
+from ddp_video.synthesis.raster import CULL_BACK, SUBSAMPLES, Textures, Triangles, covered_region, project, rasterize
 from ddp_video.synthesis.scene import Scene
 from ddp_video.synthesis.shade import Lighting, Surface, shade_pixels
+from ddp_video.synthesis.shutter import smear
 from ddp_video.synthesis.textures import TextureBank
 
 _SHADOW_SIDE = 512
@@ -49,6 +51,7 @@ class Stage:
     textures: Textures
     canonical: np.ndarray
     part_weights: np.ndarray
+    part: np.ndarray
     dense: np.ndarray
     materials: np.ndarray
     start: np.ndarray
@@ -61,6 +64,7 @@ class Renderer:
     def __init__(self, model: BodyModel, bank: TextureBank, size: tuple[int, int]):
         self.model, self.bank, self.size = model, bank, size
         self.noise, self.grain = noise_volume(), grain(*size)
+        self._stains = np.ascontiguousarray(self.noise[:, :, 0, 3])
         height, width = size
         # buffers that every frame overwrites
         self._zbuffer = np.empty((height * SUBSAMPLES, width * SUBSAMPLES), np.float32)
@@ -71,17 +75,18 @@ class Renderer:
     def stage(self, scene: Scene) -> Stage:
         """Put the meshes of a scene together; texture reductions follow each person's distance at first."""
         focal = scene.camera.focal * self.size[0]
-        arrays = {n: [] for n in ("faces", "flags", "uv", "material", "person", "canonical", "parts", "dense")}
+        arrays = {n: [] for n in ("faces", "flags", "uv", "material", "person", "canonical", "parts", "part", "dense")}
         rows, table, start = [], [], [0]
 
-        def add(count, faces, flags, uv, material, number, canonical, parts, dense) -> None:
+        def add(count, faces, flags, uv, material, number, canonical, parts, part, dense) -> None:
             arrays["faces"].append(faces + np.int32(start[-1]))
             arrays["flags"].append(np.broadcast_to(np.int32(flags), len(faces)))
             arrays["uv"].append(uv)
             arrays["material"].append(np.broadcast_to(material, len(faces)))
-            arrays["person"].append(np.full(len(faces), number, np.uint8))
+            arrays["person"].append(np.broadcast_to(np.uint8(number), len(faces)))
             arrays["canonical"].append(canonical)
             arrays["parts"].append(parts)
+            arrays["part"].append(part)
             arrays["dense"].append(dense)
             start.append(start[-1] + count)
 
@@ -90,22 +95,22 @@ class Renderer:
             away = max(0.5, np.linalg.norm([*actor.place, 1] - scene.camera.position))
             texels_per_pixel = self.bank.levels[p.texture[0]][0][1] / 1.8 * away / focal
             add(
-                len(p.rest), p.faces, p.flags, p.corner_uv, p.material + np.int32(len(rows)), number,
-                p.canonical, p.part_weights, p.dense,
+                len(p.rest), p.faces, p.flags, p.corner_uv, p.material + np.int32(len(rows)),
+                number * p.own.astype(np.uint8), p.canonical, p.part_weights, p.part, p.dense,
             )  # fmt: skip
             rows += list(p.materials)
             table += [self.bank.level(t, texels_per_pixel) for t in p.texture]
         for prop in scene.props:
             away = max(0.5, np.linalg.norm(prop.vertices.mean(0) - scene.camera.position))
             count = len(prop.vertices)
-            none = np.zeros((count, 14), np.float32), np.zeros(count, np.float32)
+            none = np.zeros((count, 14), np.float32), np.zeros(count, np.uint8), np.zeros(count, np.float32)
             add(count, prop.faces, CULL_BACK, prop.corner_uv, np.int32(len(rows)), 0, prop.local, *none)
             rows.append(prop.row)
             table.append(self.bank.level(prop.texture, 256 * away / focal))
         if not arrays["faces"]:  # nothing at all to draw
             empty = np.zeros((0, 3), np.float32)
             add(0, np.zeros((0, 3), np.int32), 0, np.zeros((0, 3, 2), np.float32), np.int32(0), 0, empty,
-                np.zeros((0, 14), np.float32), np.zeros(0, np.float32))  # fmt: skip
+                np.zeros((0, 14), np.float32), np.zeros(0, np.uint8), np.zeros(0, np.float32))  # fmt: skip
             rows.append(np.zeros(COLUMNS, np.float32))
             table.append((0, 32))
         joined = {name: np.concatenate(parts) for name, parts in arrays.items()}
@@ -116,6 +121,7 @@ class Renderer:
             Textures(self.bank.texels, np.array(table, np.int64)),
             joined["canonical"],
             joined["parts"],
+            joined["part"],
             joined["dense"],
             np.stack(rows),
             np.array(start),
@@ -149,7 +155,8 @@ class Renderer:
 
     def _contact(self, scene: Scene, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Soft darkness of the ground under what is close to it: [R, R], and (x0, y0, cells a metre)."""
-        low = vertices[vertices[:, 2] < 0.3]
+        low = vertices[::3]
+        low = low[low[:, 2] < 0.3]
         if not len(low):
             return np.zeros((1, 1), np.float32), np.array([0, 0, 1.0])
         corner, top = low[:, :2].min(0) - 0.6, low[:, :2].max(0) + 0.6
@@ -176,30 +183,40 @@ class Renderer:
 
         lighting = self._lighting(scene, stage, vertices)
         contact, contact_frame = self._contact(scene, vertices)
+        region = covered_region(points, self.size)
         light, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
-        draw_backdrop(
-            stage.planes, scene.backdrop.sky, lighting, contact, contact_frame, self.noise,
-            camera.rotation, camera.position, focal, light, depth,
+        draw_planes(
+            stage.planes, scene.backdrop.sky, lighting, contact, contact_frame, self._stains,
+            camera.rotation, camera.position, focal, ids, scene.defocus > 0, light, depth,
         )  # fmt: skip
         if scene.defocus:
             light = cv2.GaussianBlur(light, (0, 0), scene.defocus * height / 384)
-        surface = Surface(normals, stage.canonical, stage.part_weights, stage.materials, self.noise)
+        surface = Surface(normals, stage.canonical, stage.part_weights, stage.part, stage.materials, self.noise)
         shade_pixels(
-            ids, zbuffer, points, stage.triangles, stage.textures, surface, lighting, self.model.charts,
+            ids, zbuffer, region, points, stage.triangles, stage.textures, surface, lighting, self.model.charts,
             camera.rotation, camera.position, focal * n, middle, light,
         )  # fmt: skip
 
         person, part = np.zeros((2, height, width), np.uint8)
         uv = np.zeros((height, width, 2), np.float32)
         label_pixels(
-            ids, points, stage.triangles, stage.canonical, stage.part_weights, stage.dense, self.model.charts,
-            person, part, uv, depth,
-        )  # fmt: skip
-        image = develop(light, scene.look, self.grain, rng)
+            ids, region, points, stage.triangles, surface, stage.dense, self.model.charts, person, part, uv, depth
+        )
         keypoints = self._keypoints(scene, camera, vertices, stage, person, depth)
         points[:, :2] /= n
         view = View(camera, ids[n // 2 :: n, n // 2 :: n].copy(), points, depth)
+        if scene.look.shutter:
+            light = smear(light, depth, scene.look.shutter * self._motion(scene, stage, view, frame))
+        image = develop(light, scene.look, self.grain, rng)
         return Frame(image[..., ::-1], person, part, uv, depth, keypoints), view
+
+    def _motion(self, scene: Scene, stage: Stage, view: View, frame: int) -> np.ndarray:
+        """[H, W, 2] px that each pixel's point moves until the next frame."""
+        height, width = self.size
+        later = scene.camera.at(frame + 1)
+        vertices = self.vertices(scene, frame + 1)
+        points = project(vertices, later.rotation, later.position, later.focal * height, (width / 2, height / 2))
+        return displacement(view, later, points, stage.triangles.faces)[0]
 
     def _keypoints(self, scene: Scene, camera: Camera, vertices, stage: Stage, person, depth) -> np.ndarray:
         height, width = self.size

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ddp_video.synthesis.rotation import swing, to_vector
+from ddp_video.synthesis.rotation import swing, to_vector, turn
 
 _PAIRED = ("collar", "arm", "forearm", "hand", "thigh", "shin", "foot")
 KEYS = ("hip", "abdomen", "chest", "neck", "head", *(f"{name}.{side}" for side in "LR" for name in _PAIRED))
@@ -58,23 +58,6 @@ class _SpreadTables(NamedTuple):
 
 
 @njit(cache=True)
-def _turn(x, y, z):
-    """[3, 3] rotation about a vector by its length."""
-    angle = math.sqrt(x * x + y * y + z * z)
-    first, second = 1.0, 0.5
-    if angle > 1e-6:
-        first, second = math.sin(angle) / angle, (1 - math.cos(angle)) / (angle * angle)
-    out = np.empty((3, 3))
-    out[0, 0] = 1 - second * (y * y + z * z)
-    out[1, 1] = 1 - second * (x * x + z * z)
-    out[2, 2] = 1 - second * (x * x + y * y)
-    out[0, 1], out[1, 0] = second * x * y - first * z, second * x * y + first * z
-    out[0, 2], out[2, 0] = second * x * z + first * y, second * x * z - first * y
-    out[1, 2], out[2, 1] = second * y * z - first * x, second * y * z + first * x
-    return out
-
-
-@njit(cache=True)
 def _twist(vector, axis):
     """Angle about a unit axis of the twist in a rotation vector (see rotation.twist_about), in -pi..pi."""
     angle = math.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
@@ -102,38 +85,38 @@ def _spread(keys, curls, tables, local):
             local[t, b] = identity
         for n in range(whole.shape[1]):
             k = keys[t, whole[0, n]]
-            local[t, whole[1, n]] = _turn(k[0], k[1], k[2])
+            local[t, whole[1, n]] = turn(k[0], k[1], k[2])
         for n in range(spine.shape[1]):
             k = keys[t, spine[0, n]]
-            half = _turn(k[0] / 2, k[1] / 2, k[2] / 2)
+            half = turn(k[0] / 2, k[1] / 2, k[2] / 2)
             local[t, spine[1, n]] = half
             local[t, spine[2, n]] = half
         for n in range(limbs.shape[1]):
             k, axis = keys[t, limbs[0, n]], tables.limb_axes[n]
             share = _twist(k, axis) / 2
             _multiply(
-                _turn(k[0], k[1], k[2]),
-                _turn(-share * axis[0], -share * axis[1], -share * axis[2]),
+                turn(k[0], k[1], k[2]),
+                turn(-share * axis[0], -share * axis[1], -share * axis[2]),
                 local[t, limbs[1, n]],
             )
-            local[t, limbs[2, n]] = _turn(share * axis[0], share * axis[1], share * axis[2])
+            local[t, limbs[2, n]] = turn(share * axis[0], share * axis[1], share * axis[2])
         for n in range(2):
             k, axis = keys[t, wrists[0, n]], tables.wrist_axes[n]
             share = 0.6 * _twist(k, axis)
-            turn = _turn(share * axis[0], share * axis[1], share * axis[2])
-            _multiply(local[t, wrists[1, n]].copy(), turn, local[t, wrists[1, n]])
-            _multiply(turn.T, _turn(k[0], k[1], k[2]), local[t, wrists[2, n]])
+            roll = turn(share * axis[0], share * axis[1], share * axis[2])
+            _multiply(local[t, wrists[1, n]].copy(), roll, local[t, wrists[1, n]])
+            _multiply(roll.T, turn(k[0], k[1], k[2]), local[t, wrists[2, n]])
         for n in range(len(fingers)):
             close, fan = tables.curl_axes[n], tables.spread_axes[n]
             knuckle, bend, spread = curls[t, n, 0], curls[t, n, 1], curls[t, n, 2]
             _multiply(
-                _turn(spread * fan[0], spread * fan[1], spread * fan[2]),
-                _turn(knuckle * close[0], knuckle * close[1], knuckle * close[2]),
+                turn(spread * fan[0], spread * fan[1], spread * fan[2]),
+                turn(knuckle * close[0], knuckle * close[1], knuckle * close[2]),
                 local[t, fingers[n, 0]],
             )
-            local[t, fingers[n, 1]] = _turn(bend * close[0], bend * close[1], bend * close[2])
+            local[t, fingers[n, 1]] = turn(bend * close[0], bend * close[1], bend * close[2])
             bend *= 0.6
-            local[t, fingers[n, 2]] = _turn(bend * close[0], bend * close[1], bend * close[2])
+            local[t, fingers[n, 2]] = turn(bend * close[0], bend * close[1], bend * close[2])
 
 
 class Rig:

@@ -22,12 +22,13 @@ _EYE_CENTRE = (0.02951, -0.11932, 0.69690)  # canonical, m, of the left eye
 
 
 class Surface(NamedTuple):
-    """normals: [n, 3] of the posed vertices. canonical: [n, 3]. part_weights: [n, 14]. materials: [M, COLUMNS].
-    noise: volume of `materials.noise_volume`."""
+    """normals: [n, 3] of the posed vertices. canonical: [n, 3]. part_weights: [n, 14]; part: [n], the strongest.
+    materials: [M, COLUMNS]. noise: volume of `materials.noise_volume`."""
 
     normals: np.ndarray
     canonical: np.ndarray
     part_weights: np.ndarray
+    part: np.ndarray
     materials: np.ndarray
     noise: np.ndarray
 
@@ -84,7 +85,7 @@ def texture_at(texels, start, side, u, v, out):
 
 @njit(cache=True, fastmath=True)
 def _zone(row, charts, part, x, y, z):
-    """Which painted garment covers a point of the skin: 0 none, 1 upper, 2 lower, 3 sock or shoe."""
+    """Which painted garment covers a point of the skin: 0 none, 1 upper, 2 lower, 3 sock or shoe, 4 glove."""
     if part == 0:
         if z > row[m.WAIST]:
             return 1 if z < row[m.NECK] else 0
@@ -95,9 +96,9 @@ def _zone(row, charts, part, x, y, z):
     if part < _LARM:
         return 1 if t < row[m.SLEEVE] else 0
     if part < _LARM + 2:
-        return 1 if 1 + t < row[m.SLEEVE] else 0
+        return 1 if 1 + t < row[m.SLEEVE] else (4 if t > row[m.GLOVE] else 0)
     if part < _ULEG:
-        return 0
+        return 4 if row[m.GLOVE] < 2 else 0
     if part < _LLEG:
         return 2 if t < row[m.TROUSER] else 0
     if part < _FOOT:
@@ -135,12 +136,12 @@ def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
         return 0.0
     if kind == m.PLAIN:
         share = m.pattern_at(surface.noise, int(row[m.UPPER + m.PATTERN]), row[m.UPPER + m.FREQUENCY], x, y, z)
-        grain = 0.85 + 0.3 * m.noise_at(surface.noise, x, y, z * 3, 3)
+        grain = 0.85 + 0.3 * m.noise_at(surface.noise, x, y, z * 3)
         for k in range(3):
             colour[k] = (row[m.UPPER + k] * (1 - share) + row[m.UPPER + 3 + k] * share) * grain
         return 0.0
 
-    part = strongest_part(surface.part_weights, a, b, c, w1, w2, w3)
+    part = strongest_part(surface.part, surface.part_weights, a, b, c, w1, w2, w3)
     if kind == m.CLOTH:
         zone = 1 if (part == 0 and z > row[m.WAIST]) or 1 <= part < _ULEG else 2
     else:
@@ -149,9 +150,10 @@ def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
         for k in range(3):
             colour[k] *= row[m.TONE + k]
         return 0.0
-    if zone == 3:
+    if zone >= 3:
+        first = m.SOCK_COLOUR if zone == 3 else m.GLOVE_COLOUR
         for k in range(3):
-            colour[k] = row[m.SOCK_COLOUR + k]
+            colour[k] = row[first + k]
         return 0.0
     first = m.UPPER if zone == 1 else m.LOWER
     share = m.pattern_at(surface.noise, int(row[first + m.PATTERN]), row[first + m.FREQUENCY], x, y, z)
@@ -172,8 +174,9 @@ def _bump(row, surface, strength, a, b, c, w1, w2, w3, normal):
     x = (canonical[a, 0] * w1 + canonical[b, 0] * w2 + canonical[c, 0] * w3) * scale
     y = (canonical[a, 1] * w1 + canonical[b, 1] * w2 + canonical[c, 1] * w3) * scale
     z = (canonical[a, 2] * w1 + canonical[b, 2] * w2 + canonical[c, 2] * w3) * scale * 1.6
+    gradient = m.folds_at(surface.noise, x, y, z)
     for k in range(3):
-        normal[k] -= strength * m.noise_at(surface.noise, x, y, z, k)
+        normal[k] -= strength * gradient[k]
     length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-9
     for k in range(3):
         normal[k] /= length
@@ -189,10 +192,11 @@ def _shade_sample(
     w1, w2, w3, inverse_z = interpolation(points, a, b, c, px, py)
     kind = triangles.material[t]
     row = surface.materials[kind]
-    uv = triangles.corner_uv[t]
-    u = uv[0, 0] * w1 + uv[1, 0] * w2 + uv[2, 0] * w3
-    v = uv[0, 1] * w1 + uv[1, 1] * w2 + uv[2, 1] * w3
-    texture_at(textures.texels, textures.table[kind, 0], textures.table[kind, 1], u, v, colour)
+    if row[m.KIND] != m.PLAIN and row[m.KIND] != m.EYE:
+        uv = triangles.corner_uv[t]
+        u = uv[0, 0] * w1 + uv[1, 0] * w2 + uv[2, 0] * w3
+        v = uv[0, 1] * w1 + uv[1, 1] * w2 + uv[2, 1] * w3
+        texture_at(textures.texels, textures.table[kind, 0], textures.table[kind, 1], u, v, colour)
     wrinkles = _colour(row, surface, charts, a, b, c, w1, w2, w3, colour)
     normals = surface.normals
     for k in range(3):
@@ -245,35 +249,52 @@ def _shade_sample(
 
 
 @njit(cache=True, fastmath=True)
+def _surfaces_seen(ids, depth, material, top, left):
+    """Whether the samples of a pixel (from row `top` and column `left` on) see nothing (0), one surface (1) or more (2)."""
+    n = SUBSAMPLES
+    middle = ids[top + n // 2, left + n // 2]
+    alike = True
+    for i in range(n):
+        for j in range(n):
+            alike &= ids[top + i, left + j] == middle
+    if alike:
+        return 0 if middle < 0 else 1
+    if middle < 0:
+        return 2
+    nearest, farthest = 0.0, 1e9
+    for i in range(n):
+        for j in range(n):
+            t = ids[top + i, left + j]
+            if t < 0 or material[t] != material[middle]:
+                return 2
+            nearest = max(nearest, depth[top + i, left + j])
+            farthest = min(farthest, depth[top + i, left + j])
+    return 1 if nearest < farthest * 1.04 else 2
+
+
+@njit(cache=True, fastmath=True)
 def shade_pixels(
-    ids, depth, points, triangles, textures, surface, lighting, charts, rotation, position, focal, centre, image
+    ids, depth, region, points, triangles, textures, surface, lighting, charts, rotation, position, focal, centre, image
 ):
     """Draw what `ids` [3H, 3W] shows over the background: image [H, W, 3] float32, linear BGR, in place.
 
-    points, focal and centre (x, y) are in px of the 3H x 3W buffer; rotation, position: the camera's.
+    region: (top, bottom, left, right) px of the image outside which nothing is drawn. points, focal and centre (x, y) are
+    in px of the 3H x 3W buffer; rotation, position: the camera's.
     """
     scratch = np.zeros((3, 3))
     n = SUBSAMPLES
     group_kind, group_at, group_size = np.zeros((3, n * n), np.int64)
     group_z = np.zeros(n * n)
     half = n // 2
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            middle = ids[y * n + half, x * n + half]
-            kind = triangles.material[middle] if middle >= 0 else -1
-            nearest, farthest, edge = 0.0, 1e9, False
-            for i in range(n):
-                for j in range(n):
-                    t = ids[y * n + i, x * n + j]
-                    edge |= (triangles.material[t] if t >= 0 else -1) != kind
-                    nearest = max(nearest, depth[y * n + i, x * n + j])
-                    farthest = min(farthest, depth[y * n + i, x * n + j])
-            if not edge and middle < 0:
+    for y in range(region[0], region[1]):
+        for x in range(region[2], region[3]):
+            seen = _surfaces_seen(ids, depth, triangles.material, y * n, x * n)
+            if seen == 0:
                 continue
-            if not edge and nearest < farthest * 1.04:
+            if seen == 1:
                 _shade_sample(
-                    middle, x * n + half + 0.5, y * n + half + 0.5, points, triangles, textures, surface, lighting, charts,
-                    rotation, position, focal, centre, scratch,
+                    ids[y * n + half, x * n + half], x * n + half + 0.5, y * n + half + 0.5, points, triangles, textures,
+                    surface, lighting, charts, rotation, position, focal, centre, scratch,
                 )  # fmt: skip
                 for k in range(3):
                     image[y, x, k] = scratch[1, k]

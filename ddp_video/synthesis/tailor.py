@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from ddp_video.synthesis.body import BodyModel, vertex_normals
+from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.charts import PARTS
+from ddp_video.synthesis.meshes import faces_inside, vertex_normals
 from ddp_video.synthesis.pack import SKIN_VERTICES
 
 _ARMS = tuple(PARTS.index(p) for p in ("uarmL", "uarmR", "larmL", "larmR"))
@@ -58,6 +59,7 @@ class Piece:
     bone_index: np.ndarray
     canonical: np.ndarray
     part_weights: np.ndarray
+    part: np.ndarray
     covers: np.ndarray
     lies_on: np.ndarray | None  # [n] the drawn body vertex that each vertex lies on; None for skirts
 
@@ -109,6 +111,15 @@ def _let_out(body, region, inside, neighbours, normals, ease, cloth):
             cloth[i, k] += normals[i, k] * even[i]
 
 
+@njit(cache=True)
+def _mark_edge(inside, region, neighbours, at_edge):
+    """Mark the vertices of a region that have a neighbour outside."""
+    for i in region:
+        for j in neighbours[i]:
+            if j >= 0 and not inside[j]:
+                at_edge[i] = True
+
+
 def _even_hems(vertices: np.ndarray, open_edges: np.ndarray) -> np.ndarray:
     """Smooth the open edges [E, 2] of a mesh along themselves: cut across triangles they would be jagged."""
     at, ends = np.unique(open_edges, return_inverse=True)
@@ -153,13 +164,13 @@ class Tailor:
         self.model = model
         body, charts = model.data, model.charts
         self._skin = model.visible < SKIN_VERTICES
-        self._is_skin_face = self._skin[model.faces].all(1)
-        self._faces = model.faces[self._is_skin_face]
-        self._uv = 10 * body.corner_uv[self._is_skin_face]  # ten repeats of the weave
+        is_skin_face = faces_inside(model.faces, self._skin)
+        self._faces = model.faces[is_skin_face]
+        self._uv = 10 * body.corner_uv[is_skin_face]  # ten repeats of the weave
         self._neighbours = _neighbour_table(self._faces, len(model.visible))
         self._beside = _faces_beside(self._faces)
         self._canonical = body.canonical[model.visible]
-        self._part = body.part_weights[model.visible].argmax(1)
+        self._part = body.part_weights[model.visible].argmax(1).astype(np.uint8)
         along = ((self._canonical - charts.origin[self._part]) * charts.axis[self._part]).sum(1)
         along = (along - charts.start[self._part]) / (charts.end[self._part] - charts.start[self._part])
         far = np.isin(self._part, [PARTS.index(p) for p in ("larmL", "larmR", "llegL", "llegR")])
@@ -182,6 +193,7 @@ class Tailor:
         share = (share / share.sum(1, keepdims=True)).astype(np.float32)[..., None]
         self._skirt_canonical = (self._canonical[lower][nearest] * share).sum(1)
         self._skirt_parts = (body.part_weights[self.model.visible][lower][nearest] * share).sum(1)
+        self._skirt_part = self._skirt_parts.argmax(1).astype(np.uint8)
         angle = np.arctan2(points[:, 0], -points[:, 1]) / (2 * np.pi)
         uv = np.stack([8 * angle, 3 * points[:, 2]], -1)[self._skirt_faces].astype(np.float32)
         uv[..., 0] -= np.where(
@@ -215,15 +227,18 @@ class Tailor:
         vertex_normals(cloth, self._faces, normals)
         _let_out(body, region, inside, self._neighbours, normals, ease.astype(np.float32), cloth)
 
-        chosen = inside[self._faces].all(1)
+        chosen = np.flatnonzero(faces_inside(self._faces, inside))
         faces = self._faces[chosen]
         used = np.zeros(len(inside), bool)
         used[faces] = True
         number = np.cumsum(used, dtype=np.int32) - 1
         used = np.flatnonzero(used)
-        hem = ~np.append(chosen, False)[self._beside[chosen]]
-        open_edges = np.stack([faces, np.roll(faces, -1, axis=1)], -1)[hem]
-        at_edge = (~inside[self._neighbours] & (self._neighbours >= 0)).any(1)
+        kept = np.zeros(len(self._faces) + 1, bool)  # the last stands for no face
+        kept[chosen] = True
+        hem, corner = np.nonzero(~kept[self._beside[chosen]])
+        open_edges = np.stack([faces[hem, corner], faces[hem, (corner + 1) % 3]], 1)
+        at_edge = np.zeros(len(inside), bool)
+        _mark_edge(inside, region, self._neighbours, at_edge)
         base = model.visible[used]
         return Piece(
             rest=_even_hems(cloth[used], number[open_edges]),
@@ -233,6 +248,7 @@ class Tailor:
             bone_index=model.data.bone_index[base],
             canonical=self._canonical[used],
             part_weights=model.data.part_weights[base],
+            part=self._part[used],
             covers=inside & ~at_edge,
             lies_on=used,
         )
@@ -246,7 +262,8 @@ class Tailor:
     def _skirt(self, vertices: np.ndarray, skirt: Skirt) -> Piece:
         body = self.model.data
         canonical_z = body.canonical[self._skirt_vertex, 2]
-        keep = ((canonical_z > skirt.bottom) & (canonical_z < skirt.top))[self._skirt_faces].all(1)
+        keep = (canonical_z > skirt.bottom) & (canonical_z < skirt.top)
+        keep = faces_inside(self._skirt_faces, keep)
         used, faces = np.unique(self._skirt_faces[keep], return_inverse=True)
         base = self._skirt_vertex[used]
         rest = vertices[base].copy()
@@ -263,6 +280,7 @@ class Tailor:
             bone_index=body.bone_index[base],
             canonical=self._skirt_canonical[used],
             part_weights=self._skirt_parts[used],
+            part=self._skirt_part[used],
             covers=(thighs | hips) & self._skin,
             lies_on=None,
         )

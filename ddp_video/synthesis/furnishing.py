@@ -1,0 +1,97 @@
+"""Things around people: seats under those who sit, furniture beside them, balls in the air."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ddp_video.synthesis import props
+from ddp_video.synthesis.actor import Actor
+from ddp_video.synthesis.body import BodyModel
+from ddp_video.synthesis.camera import Camera
+from ddp_video.synthesis.props import Prop
+from ddp_video.synthesis.rotation import from_vector
+
+_GAP = 0.04  # m, at least, between a person and a thing
+
+
+class Furnisher:
+    """Draws things. textures: ids of the images that they may be covered with, by finish."""
+
+    def __init__(self, model: BodyModel, textures: dict[str, list[int]]):
+        self.model, self.textures = model, textures
+        bone = np.array(model.rig.bones)[model.data.bone_index[model.data.landmarks, 0]]
+        self._hips = np.array([name.startswith(("root", "pelvis", "upperleg01")) for name in bone])
+        self._feet = np.array([name.startswith("foot") for name in bone])
+
+    def draw(self, rng: np.random.Generator, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+        """Things for people in a picture, the first of whom stands `distance` m away."""
+        return [*self._seats(rng, actors), *self._furniture(rng, actors, camera, distance), *self._balls(rng, actors)]
+
+    def _seats(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
+        """Something under everybody who sits in the air."""
+        seats = []
+        for actor in actors:
+            if actor.lying:
+                continue
+            points = actor.points(0, self.model)
+            hips, feet = points[self._hips], points[self._feet]
+            height = hips[:, 2].min()
+            lowest = hips[hips[:, 2] < height + 0.1].mean(0)
+            behind = np.linalg.norm(lowest[:2] - feet.mean(0)[:2])
+            if not (0.12 < height < 0.65 * actor.person.leg + 0.12 and behind > 0.28 * actor.person.leg):
+                continue
+            front = self._front(actor)
+            yaw = math.atan2(front[0], -front[1])  # the seat faces -y at yaw 0
+            width = rng.uniform(0.3, 0.6)
+            seat = props.box((width, rng.uniform(0.3, 0.45), height - 0.01))
+            if rng.random() < 0.3:
+                seat = props.cushion((rng.uniform(0.5, 1.2), 0.5, height), 0.2)
+            elif rng.random() < 0.5:
+                top = props.box((width, 0.4, 0.05), (0, 0, height - 0.06))
+                seat = props.join([top, *props.legs(width, 0.4, height - 0.05, 0.04)])
+            seats.append(props.place(seat, rng, lowest[:2] - 0.06 * front, yaw, self.textures))
+        return seats
+
+    def _front(self, actor: Actor) -> np.ndarray:
+        """[2] unit direction that the hips face."""
+        forward = (actor.turn @ from_vector(actor.performance.keys[0, 0]) @ np.array([0, -1.0, 0]))[:2]
+        return forward / (np.linalg.norm(forward) + 1e-9)
+
+    def _balls(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
+        """Balls that somebody has thrown up, in pictures of one moment (things stand still)."""
+        thrown = []
+        for actor in actors:
+            if len(actor.performance.keys) > 2 or actor.lying or rng.random() > 0.05:
+                continue
+            front, radius = self._front(actor), rng.uniform(0.03, 0.11)
+            for _ in range(rng.integers(1, 5)):
+                away = front * rng.uniform(0.3, 0.6) + rng.normal(0, 0.25, 2)
+                at = (*(actor.place + away), actor.person.height * rng.uniform(0.5, 1.5))
+                thrown.append(props.place(props.ball(radius), rng, at, 0.0, self.textures))
+        return thrown
+
+    def _furniture(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+        """Furniture and the like around people, seldom in front of the first."""
+        if actors and rng.random() < 0.35:
+            return []
+        bodies = [a.points(0, self.model)[:, :2] for a in actors]
+        bodies += [a.points(len(a.performance.keys) - 1, self.model)[:, :2] for a in actors]
+        taken = np.concatenate(bodies) if bodies else np.zeros((0, 2))
+        things: list[Prop] = []
+        for _ in range(rng.integers(1, 7) if actors else rng.integers(3, 12)):
+            away = distance * rng.uniform(0.55, 2.0)
+            place = camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
+            shape = props.furniture(str(rng.choice(props.KINDS)), rng)
+            prop = props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)
+            low, high = prop.vertices.min(0)[:2] - _GAP, prop.vertices.max(0)[:2] + _GAP
+            if ((taken > low) & (taken < high)).all(1).any() or np.linalg.norm(place - camera.position[:2]) < 0.7:
+                continue
+            if actors and away < distance * 1.05 and rng.random() < 0.8:
+                first = actors[0].place
+                hides = abs(place[0] * distance / away - first[0]) < 0.5 * np.ptp(prop.vertices[:, 0]) + 0.2
+                if hides:
+                    continue
+            things.append(prop)
+        return things

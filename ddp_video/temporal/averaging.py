@@ -17,8 +17,9 @@ from ddp_video.charts import IUV_CHANNELS, NUM_CLASSES
 from ddp_video.structures import UNTRACKED, FramePrediction, Instances, SparseIUV
 from ddp_video.temporal.warp import Sampler
 
-# Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others.
-MASK_LOGIT_LIMIT = 8.0
+# Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others, or neighbours
+# that lost a hand take it from the frame that sees it. Of 8, 3 and 2 on labelled clips, 3 kept most of people.
+MASK_LOGIT_LIMIT = 3.0
 
 # Flow that lost somebody (small, fast, few frames a second) agrees with itself all the same, on the ground behind him. His
 # mask, carried along it, then misses him: below this IoU the neighbour does not count for him.
@@ -29,12 +30,12 @@ LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A frame s = t + offset: how frame t reads it, where that may be trusted ([P] bool), and its alpha."""
+    """A frame s = t + offset: how frame t reads it, how far that may be trusted ([P] float32 in 0..1), and its alpha."""
 
     prediction: FramePrediction
     offset: int
     sampler: Sampler
-    valid: Tensor
+    trust: Tensor
     alpha: float
 
 
@@ -55,11 +56,12 @@ def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequ
 
 
 def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
-    """The same sum over valid neighbours only, divided by their weight; everybody's mask logits and score likewise.
+    """The same sum over neighbours as far as they are trusted, divided by their weight; everybody's mask logits and score
+    likewise.
 
-    At a site a neighbour counts as far as its flow is valid and the cells it reads are active and belong to the same
-    person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than half of the valid weight sees
-    as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
+    At a site a neighbour counts as far as its flow is trusted and the cells it reads are active and belong to the same
+    person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than
+    half of the trusted weight sees as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
     of their chart as well. Somebody whom frame t misses and the window has before and after it is put back.
     """
     if (prediction.instances.track_id == UNTRACKED).any():
@@ -71,7 +73,7 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     if len(prediction.instances) == 0:
         return prediction
     window = _Window(prediction, alpha, neighbours)
-    weight = window.weight * window.valid
+    weight = window.weight * window.trust
     carried = _carried(prediction.instances, neighbours)
     person = window.person(carried)
     weight = weight * (person >= 0)
@@ -100,7 +102,7 @@ class _Window:
     """What every cell of frame t reads: 1 cell of its own and 4 of every neighbour.
 
     row: [P, 1 + 4K] into the sites of all frames one after the other, -1 = inactive. weight: [P, 1 + 4K] float32, alpha
-    times bilinear weight, zero where inactive. valid: [P, 1 + 4K] bool. P = rows * columns of the grid.
+    times bilinear weight, zero where inactive. trust: [P, 1 + 4K] float32. P = rows * columns of the grid.
     """
 
     def __init__(self, prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]):
@@ -108,22 +110,22 @@ class _Window:
         self.frames = [prediction] + [neighbour.prediction for neighbour in neighbours]
         row = [_site_rows(prediction)[:, None]]
         weight = [torch.full_like(row[0], alpha, dtype=torch.float32)]
-        valid = [torch.ones_like(row[0], dtype=torch.bool)]
+        trust = [torch.ones_like(row[0], dtype=torch.float32)]
         offset = len(prediction.iuv)
         for neighbour in neighbours:
             sites = _site_rows(neighbour.prediction)[neighbour.sampler.index[0]]
             row.append(torch.where(sites >= 0, sites + offset, -1))
             weight.append(neighbour.alpha * neighbour.sampler.weight[0])
-            valid.append(neighbour.valid[:, None].expand(-1, 4))
+            trust.append(neighbour.trust[:, None].expand(-1, 4))
             offset += len(neighbour.prediction.iuv)
-        self.row, self.valid = torch.cat(row, 1), torch.cat(valid, 1)
+        self.row, self.trust = torch.cat(row, 1), torch.cat(trust, 1)
         self.weight = torch.cat(weight, 1) * (self.row >= 0)
 
     def electorate(self) -> Tensor:
-        """[P]: alpha of frame t and of its valid neighbours, active or not."""
+        """[P]: alpha of frame t and of its neighbours as far as trusted, active or not."""
         total = torch.full((len(self.row),), self.alpha, dtype=torch.float32, device=self.row.device)
         for neighbour in self.neighbours:
-            total += neighbour.alpha * neighbour.valid
+            total += neighbour.alpha * neighbour.trust
         return total
 
     def person(self, carried: Tensor) -> Tensor:
@@ -207,7 +209,7 @@ def _carried(instances: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
 
 
 def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour], carried: Tensor) -> Instances:
-    """Both masks' logits, over the valid neighbours that hold the same person and are `carried`, and the scores of all.
+    """Both masks' logits, over the trusted neighbours that hold the same person and are `carried`, and the scores of all.
 
     alpha: [N] of frame t.
     """
@@ -225,7 +227,7 @@ def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Ne
         ours, other = (same & reached[:, None]).nonzero(as_tuple=True)
         if not len(ours):
             continue
-        bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.valid[:, None]
+        bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.trust[:, None]
         source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
         warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
         total[ours] += warped.T.view(len(ours), 2, -1)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
-from ddp_video.structures import STRIDE, Flow, FramePrediction
+from ddp_video.structures import STRIDE, Flow, FramePrediction, Grid
 from ddp_video.temporal.averaging import Neighbour, average_as_paper, average_robust
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
-from ddp_video.temporal.warp import Sampler, chain, consistent
+from ddp_video.temporal.warp import Sampler, chain, consistent, likeness
 
 MODES = ("robust", "paper")
+COLOUR_TOLERANCE = 20.0  # RGB distance in grey levels at which a neighbour's warped picture counts e^-1/2
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,13 @@ class SmoothingSettings:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One frame of the ring. position counts pushed frames; shot counts cuts."""
+    """One frame of the ring. position counts pushed frames; shot counts cuts. picture: [1, 3, rows, columns] float32 RGB."""
 
     position: int
     shot: int
     prediction: FramePrediction
     prepared: Any
+    picture: Tensor
 
 
 class _Path:
@@ -106,7 +111,8 @@ class Smoother:
             last = self._ring[-1]
             position = last.position + 1
             shot = last.shot + (cut or prediction.grid != last.prediction.grid)
-        self._ring.append(_Entry(position, shot, prediction, self._estimator.prepare(frame_rgb)))
+        picture = _on_grid(frame_rgb, prediction.grid)
+        self._ring.append(_Entry(position, shot, prediction, self._estimator.prepare(frame_rgb), picture))
         self._waiting += 1
         self._find_flows()
         done = []
@@ -170,7 +176,15 @@ class Smoother:
         return result
 
     def _neighbour(self, t: _Entry, s: _Entry, offset: int, alpha: float) -> Neighbour:
-        """Valid where the flow agrees with the one back, judged in px of the network's input (in cells, outlines suffered)."""
+        """Trusted where the flow agrees with the one back, judged in px of the network's input (in cells, outlines
+        suffered), and as far as it leads to the same colour."""
         path, back = self._paths[t.position, s.position], self._paths[s.position, t.position]
         agrees = consistent(path.flow.t_to_s, back.flow.t_to_s, pixel_size=STRIDE, sampler=path.sampler)
-        return Neighbour(s.prediction, offset, path.sampler, (path.flow.valid & agrees).flatten(), alpha)
+        trust = (path.flow.valid & agrees) * likeness(t.picture, s.picture, path.sampler, COLOUR_TOLERANCE)
+        return Neighbour(s.prediction, offset, path.sampler, trust.flatten(), alpha)
+
+
+def _on_grid(frame_rgb: np.ndarray, grid: Grid) -> Tensor:
+    """[H, W, 3] uint8 -> [1, 3, rows, columns] float32, the mean colour of every cell."""
+    cells = cv2.resize(frame_rgb, grid.size[::-1], interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(cells).permute(2, 0, 1)[None].float()

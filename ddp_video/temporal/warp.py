@@ -88,6 +88,19 @@ def consistent(t_to_s: Tensor, s_to_t: Tensor, pixel_size: float = 1.0, sampler:
     return (error <= 0.01 * length + 0.5) & inside(t_to_s)
 
 
+def likeness(t: Tensor, s: Tensor, sampler: Sampler, tolerance: float) -> Tensor:
+    """How well frame s, warped, shows what frame t shows: exp(-|difference|^2 / (2 tolerance^2)).
+
+    Flow that lost somebody small or fast agrees with itself on the ground behind him; the picture does not.
+
+    Args:
+        t, s: [1, C, H, W] the pictures on the grid of the flow. sampler: of t_to_s. tolerance: in units of the pictures.
+    Returns:
+        [1, H, W] in 0..1.
+    """
+    return torch.exp((sampler(s) - t).square().sum(1) / (-2 * tolerance**2))
+
+
 def chain(a_to_b: Flow, b_to_c: Flow, sampler: Sampler | None = None) -> Flow:
     """The flow a -> c through b; valid where both steps are. sampler: of a_to_b, if there is one already."""
     sampler = sampler or Sampler(a_to_b.t_to_s)

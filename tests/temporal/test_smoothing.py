@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ddp_video.structures import Flow, Grid
-from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
+from ddp_video.temporal.smoothing import COLOUR_TOLERANCE, Smoother, SmoothingSettings
 from ddp_video.temporal.warp import inside
 
 ROBUST, PAPER = SmoothingSettings(), SmoothingSettings(mode="paper")
@@ -30,9 +30,15 @@ class KnownFlow:
         return Flow(flow, inside(flow))
 
 
+def numbered(index, size=(128, 160), colour=(0, 0, 0)):
+    frame = np.full((*size, 3), colour, np.uint8)
+    frame[0, 0, 0] = index
+    return frame
+
+
 def smooth(predictions, settings, estimator=None, frames=None):
     if frames is None:
-        frames = [np.full((*p.grid.frame_size, 3), i, np.uint8) for i, p in enumerate(predictions)]
+        frames = [numbered(i, p.grid.frame_size) for i, p in enumerate(predictions)]
     smoother = Smoother(settings, estimator or KnownFlow())
     out = []
     for prediction, frame in zip(predictions, frames, strict=True):
@@ -233,6 +239,36 @@ def test_nobody_is_put_back_where_he_came_or_left(make_prediction, grid):
     assert [len(p.instances) for p in causal] == [0, 0, 1, 1, 1, 0, 0]
 
 
+def test_where_the_picture_changed_a_neighbour_counts_less(noisy):
+    """Flow that lost somebody leads to another colour. Against the weights by hand; in paper mode colour means nothing."""
+    predictions, grey = noisy(3), (90, 90, 90)
+    frames = [numbered(0, colour=grey), numbered(1, colour=grey), numbered(2, colour=(110, 70, 100))]
+    charts = [p.iuv.logits[:, :25] for p in predictions]
+    share = np.exp(-(20**2 + 20**2 + 10**2) / (2 * COLOUR_TOLERANCE**2))
+    for settings, weight in ((ROBUST, share), (PAPER, 1)):
+        out = smooth(predictions, replace(settings, radius=1), frames=frames)[1].iuv.logits[:, :25]
+        assert torch.allclose(out, (charts[0] + charts[1] + weight * charts[2]) / (2 + weight), atol=4e-3)
+
+
+def test_a_limb_that_neighbours_lost_stays(make_prediction, grid):
+    """The flow of both neighbours missed the arm and reads ground in its place, of another colour: frame t keeps it."""
+    arm = slice(10, 12), slice(30, 36)
+    frames, predictions = [], []
+    for i in range(3):
+        prediction = make_prediction(grid, [(6, 8, 26, 30)], index=i, track_ids=[7])
+        frame = numbered(i, colour=(60, 60, 60))
+        if i == 1:
+            masks = prediction.instances.mask_logits.clone()
+            masks[0][arm] = 1.5
+            instances = replace(prediction.instances, mask_logits=masks, dense_mask_logits=masks)
+            prediction = replace(prediction, instances=instances)
+            frame[4 * arm[0].start : 4 * arm[0].stop, 4 * arm[1].start : 4 * arm[1].stop] = 200
+        frames.append(frame)
+        predictions.append(prediction)
+    out = smooth(predictions, ROBUST, frames=frames)[1]
+    assert (out.instances.mask_logits[0][arm] > 0).all() and (out.instances.dense_mask_logits[0][arm] > 0).all()
+
+
 def test_people_are_not_mixed(make_prediction, grid):
     """A person in front moves over one behind; at the same place, each averages only with himself."""
     one, other = torch.full((75, *grid.size), 1.0), torch.full((75, *grid.size), 3.0)
@@ -294,7 +330,7 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(noisy, texture):
 def test_the_ring_does_not_grow(noisy):
     smoother = Smoother(ROBUST, KnownFlow())
     for i, prediction in enumerate(noisy(12)):
-        smoother.push(prediction, np.full((128, 160, 3), i, np.uint8))
+        smoother.push(prediction, numbered(i))
         assert len(smoother._ring) <= 5 and len(smoother._paths) <= 20
 
 

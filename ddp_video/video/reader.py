@@ -22,6 +22,7 @@ from ddp_video.video.images import DEFAULT_RATE, ImageSource, find_images
 from ddp_video.video.info import Frame, VideoInfo
 
 READ_AHEAD_BATCHES = 2
+_MOST = 1_000_000_000  # seconds or frames: longer than any video, and no overflow in FFmpeg's integers
 
 
 class VideoReader:
@@ -47,10 +48,15 @@ class VideoReader:
         first_index: int = 0,
         rate: Fraction | float = DEFAULT_RATE,
     ):
-        if (start or 0) < 0 or (end is not None and end <= (start or 0)):
-            raise ValueError(f"the range from {start or 0} s to {end} s is empty; give 0 <= start < end in seconds")
-        if stride < 1 or (max_frames is not None and max_frames < 1) or first_index < 0 or rate <= 0:
-            raise ValueError("stride, max_frames and rate must be positive, first_index at least 0")
+        if not 0 <= (start or 0) < (_MOST if end is None else end) <= _MOST:
+            raise ValueError(f"no range of a video from {start or 0} s to {end} s; give 0 <= start < end in seconds")
+        most = 1 if max_frames is None else max_frames
+        if not (0 < stride <= _MOST and 0 < most <= _MOST and 0 <= first_index <= _MOST):
+            raise ValueError(
+                "stride and max_frames must be at least 1, first_index at least 0, and none absurdly large"
+            )
+        if not 0 < rate <= _MOST:
+            raise ValueError(f"the frame rate must be positive, got {rate}")
         self.start, self.end, self.max_frames = start, end, max_frames
         self.stride, self.first_index = stride, first_index
         self._source = _open(os.fspath(source), Fraction(rate).limit_denominator(1_000_000))
@@ -144,12 +150,16 @@ class VideoReader:
 
 
 def _open(source: str, rate: Fraction) -> VideoFile | ImageSource:
+    if not source:
+        raise VideoOpenError("the input has an empty name; give a video, a folder of images or a glob")
     images = find_images(source)
     if images is not None:
         return ImageSource(source, images, rate)
     path = Path(source)
     if not path.exists():
-        raise VideoOpenError(f"{source}: no such file or folder")
+        raise VideoOpenError(f"{source}: no such file or folder; streams and URLs must be saved to a file first")
+    if not path.is_file():  # a pipe or a device: FFmpeg would wait for it
+        raise VideoOpenError(f"{source}: not a file; videos are read more than once, so pipes must be saved first")
     if not os.access(path, os.R_OK):
         raise VideoOpenError(f"{source}: no permission to read it")
     return VideoFile(source)

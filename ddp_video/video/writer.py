@@ -75,6 +75,8 @@ class VideoWriter(FrameWriter):
             # FFV1 holds 8-bit RGB as bgr0: the same bytes in another order. Slices allow threads, and carry checksums.
             encoder, self._pixel_format = "ffv1", "bgr0"
             options = {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+            if min(self.size) == 1:  # cannot be sliced, which level 3 always does
+                options = {"level": "1", "g": "1", "slices": "1"}
         self._stream = self._container.add_stream(encoder, rate=rate, options=options)
         self._stream.height, self._stream.width = (n + pad for n, pad in zip(self.size, self._padding, strict=True))
         self._stream.pix_fmt = self._pixel_format

@@ -41,6 +41,14 @@ def test_ffv1_gives_back_every_value_and_time(tmp_path, first):
     assert np.abs(seconds - (first + np.array(TIMES)) / 90000).max() <= 0.0005 + 1e-9
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3)])
+def test_ffv1_holds_the_thinnest_pictures(tmp_path, size):
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    with VideoWriter(tmp_path / "thin.mkv", size, Fraction(1, 25), Fraction(25), codec="ffv1") as writer:
+        writer.write(rgb, 0)
+    assert np.array_equal(next(iter(VideoReader(tmp_path / "thin.mkv"))).rgb, rgb)
+
+
 @pytest.mark.parametrize(
     "time_base", [MPEG, Fraction(1, 10), Fraction(1001, 30000), Fraction(1, 12800), Fraction(1, 10**6)]
 )

@@ -15,16 +15,17 @@ from ddp_video.structures import STRIDE
 
 _MIRROR = np.arange(256, dtype=np.uint8)
 _MIRROR[: len(MIRROR)] = MIRROR
+_LEAST_FIT = 0.75  # least scale of a crop around a person, of that at which the picture's short side fills the crop
+_ENLARGED = 3.0  # and the largest: more would show nothing new
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """How far training pictures are varied."""
 
-    zoom: tuple[float, float] = (
-        0.75,
-        2.0,
-    )  # of the scale at which the picture's short side fills the crop, log-uniform
+    around: float = 0.75  # share of crops that are drawn around a person; the others anywhere
+    person: tuple[float, float] = (0.12, 1.4)  # longer side of that person in sides of the crop, log-uniform
+    zoom: tuple[float, float] = (0.75, 2.0)  # elsewhere: of the scale at which the picture's short side fills the crop
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
     mosaic: float = 0.15  # share of crops made of four, each at half the size: many and small people
@@ -81,17 +82,31 @@ def _random_matrix(sample: Sample, size: int, augmentation: Augmentation, rng: n
     """Around a random person more often than not, else anywhere; the crop leaves the picture as little as it can."""
     height, width = sample.image.shape[:2]
     fit = size / min(height, width)
-    scale = fit * np.exp(rng.uniform(*np.log(augmentation.zoom)))
+    person = _random_person(sample, rng) if rng.random() < augmentation.around else None
+    if person is None:
+        scale = fit * np.exp(rng.uniform(*np.log(augmentation.zoom)))
+        centre = rng.uniform(0, 1, 2) * (width, height)
+    else:
+        low, high = person
+        wanted = size * np.exp(rng.uniform(*np.log(augmentation.person)))
+        scale = np.clip(wanted / (high - low).max(), _LEAST_FIT * fit, max(_ENLARGED, _LEAST_FIT * fit))
+        centre = (low + high) / 2 + rng.normal(0, 0.35 * size / scale / 2, 2)
     half = size / scale / 2
-    centre = rng.uniform(0, 1, 2) * (width, height)
-    labelled = np.argwhere((sample.instance[::8, ::8] > 0) & (sample.instance[::8, ::8] != IGNORE))
-    if len(labelled) and rng.random() < 0.75:
-        centre = labelled[rng.integers(len(labelled))][::-1] * 8.0 + rng.normal(0, 0.35 * half, 2)
     low, high = np.full(2, half), np.array([width, height]) - half
     inside = np.clip(centre, np.minimum(low, high), np.maximum(low, high))
     stretch = np.exp(rng.normal(0, augmentation.stretch) / 2)
     turn = np.radians(rng.normal(0, augmentation.rotation_degrees)) if rng.random() < 1 / 3 else 0.0
     return _matrix(scale, inside, size, stretch, turn)
+
+
+def _random_person(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lowest and highest (x, y) px of somebody, None where nobody is labelled."""
+    people = np.where(sample.instance == IGNORE, 0, sample.instance)
+    found = [box for box in ndimage.find_objects(people) if box]
+    if not found:
+        return None
+    rows, columns = found[rng.integers(len(found))]
+    return np.array([columns.start, rows.start], float), np.array([columns.stop, rows.stop], float)
 
 
 def _sampling(matrix: np.ndarray, step: int) -> np.ndarray:

@@ -55,7 +55,9 @@ def test_gaps_in_the_labels_stay_gaps(folder):
         cv2.imwrite(str(folder / f"005_{name}.png"), maps)
     source = DenseFolder(folder, held_out=None)
     assert source[5].has_dense.tolist() == [True]
-    keep = Augmentation(mirror=1.0, hide=0.0, mosaic=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0)
+    keep = Augmentation(
+        mirror=1.0, hide=0.0, mosaic=0.0, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0
+    )
     batch = collate([train_crop([source[5]], 64, keep, np.random.default_rng(0))])
     part, instance = batch.part[0].numpy(), batch.instance[0].numpy()
     assert set(np.unique(part)) == {0, 5, UNLABELLED} and set(np.unique(instance)) == {0, 1, IGNORE}

@@ -57,12 +57,16 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"cannot write {self.path / RUN_FILE}: {error.strerror or error}") from error
 
+    @staticmethod
+    def locate(path: str | Path) -> Path:
+        """The run folder of a path that may also be its run.json or its store."""
+        path = Path(path)
+        return path.parent if path.name in (RUN_FILE, STORE) else path
+
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
         """An existing run folder (or its run.json, or its store)."""
-        path = Path(path)
-        if path.name in (RUN_FILE, STORE):
-            path = path.parent
+        path = cls.locate(path)
         file = path / RUN_FILE
         if not file.is_file():
             raise PredictionsError(

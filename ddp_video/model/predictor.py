@@ -87,14 +87,15 @@ class DDPPredictor:
         """
         if len(frames) == 0:
             return []
-        grid = Grid(frames.frame_size, self._input_size(frames.frame_size))
+        grid = Grid(frames.frame_size, self.input_size(frames.frame_size))
         found = halving(lambda data: self._run_once(data, grid), frames.data)
         return [
             FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), grid, people, iuv)
             for i, (people, iuv) in enumerate(found)
         ]
 
-    def _input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+    def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) px that a frame (H, W) is shrunk to."""
         scale = min(1.0, self.size / min(frame_size))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width

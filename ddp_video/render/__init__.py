@@ -17,6 +17,7 @@ from ddp_video.render.parts import parts
 from ddp_video.structures import DensePose, FramePrediction
 
 BACKGROUNDS = ("frame", "black")
+MOST_LINES, MOST_WIDTH_PX = 255, 100
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class RenderOptions:
     order: str = "rgb"  # iuv: of the channels
 
     def __post_init__(self):
-        if self.lines < 1 or self.width <= 0:
-            raise ValueError(f"lines and their width must be positive, got {self.lines} lines of {self.width} px")
+        if not (1 <= self.lines <= MOST_LINES and 0 < self.width <= MOST_WIDTH_PX):
+            raise ValueError(
+                f"needed 1 to {MOST_LINES} lines of up to {MOST_WIDTH_PX} px, got {self.lines} lines of {self.width} px"
+            )
         if self.background not in BACKGROUNDS:
             raise ValueError(f"unknown background {self.background!r}; choose one of {', '.join(BACKGROUNDS)}")
         if self.order not in ORDERS:

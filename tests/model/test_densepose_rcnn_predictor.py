@@ -11,7 +11,6 @@ from ddp_video.model.densepose_rcnn import DensePoseRCNN, DenseposeRCNNPredictor
 from ddp_video.model.densepose_rcnn.boxes import as_rois, pool
 from ddp_video.model.densepose_rcnn.heads import Charts
 from ddp_video.model.densepose_rcnn.paste import OUTSIDE, paste
-from ddp_video.model.densepose_rcnn.predictor import input_size
 from ddp_video.structures import STRIDE, FrameBatch, Grid
 
 
@@ -102,8 +101,8 @@ def test_wrong_settings_are_refused(model):
     ("frame", "expected"),
     [((480, 640), (800, 1067)), ((1080, 1920), (750, 1333)), ((1280, 720), (1333, 750)), ((600, 600), (800, 800))],
 )
-def test_input_size_is_detectron2s(frame, expected):
-    assert input_size(frame, 800) == expected
+def test_input_size_is_detectron2s(model, frame, expected):
+    assert DenseposeRCNNPredictor(model, size=800).input_size(frame) == expected
 
 
 def random_charts(people: int, cells: int) -> Charts:

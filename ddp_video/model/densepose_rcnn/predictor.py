@@ -72,10 +72,15 @@ class DenseposeRCNNPredictor:
         """One prediction a frame, on the CPU. When memory runs out the batch is halved, down to single frames."""
         if len(frames) == 0:
             return []
-        grid = Grid(frames.frame_size, input_size(frames.frame_size, self.size))
+        grid = Grid(frames.frame_size, self.input_size(frames.frame_size))
         # As detectron2 (through Pillow) resizes: 8 bits in, 8 bits out, with antialiasing.
         images = F.interpolate(frames.data.cpu(), grid.input_size, mode="bilinear", antialias=True)
         return [self._prediction(frames, i, grid, found) for i, found in enumerate(halving(self._detect, images))]
+
+    def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) px that a frame (H, W) is resized to: short side `size`, unless the long side would be over 5/3 of it."""
+        scale = min(self.size / min(frame_size), self.size * LONGEST_PER_SHORTEST / max(frame_size))
+        return int(frame_size[0] * scale + 0.5), int(frame_size[1] * scale + 0.5)
 
     def _detect(self, images: Tensor) -> list[Detections]:
         dtype = DTYPES[self.precision]
@@ -95,9 +100,3 @@ class DenseposeRCNNPredictor:
             instances=Instances(boxes, found.scores, masks, dense_masks, track_id).to("cpu"),
             iuv=iuv.to("cpu"),
         )
-
-
-def input_size(frame_size: tuple[int, int], size: int) -> tuple[int, int]:
-    """(h, w) px that a frame (H, W) is resized to: short side `size`, unless the long side would be over 5/3 of it."""
-    scale = min(size / min(frame_size), size * LONGEST_PER_SHORTEST / max(frame_size))
-    return int(frame_size[0] * scale + 0.5), int(frame_size[1] * scale + 0.5)

@@ -1,0 +1,73 @@
+"""Wall and CPU time of repeated calls: medians, without the first call, and compared round by round."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from statistics import median
+
+LEAST_ROUNDS = 2  # of what is slow; see `compare`
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians, in seconds. cpu counts all threads of this process; on a machine that others use it is the one to trust."""
+
+    wall: float
+    cpu: float
+
+
+def compare(calls: dict[str, Callable], rounds: int, seconds: float = 60) -> dict[str, Timing]:
+    """Time calls against each other: every round runs each of them once, so that what slows the machine slows all.
+
+    The first round warms up and is not counted. When `seconds` have passed no further round begins, after the second.
+    """
+    found = defaultdict(list)
+    began = time.perf_counter()
+    for number in range(rounds + 1):
+        if number > LEAST_ROUNDS and time.perf_counter() - began > seconds:
+            break
+        for name, call in calls.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            if number:
+                found[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return {name: Timing(*map(median, zip(*of_call, strict=True))) for name, of_call in found.items()}
+
+
+class Stopwatch:
+    """Adds up what named stages of a longer job take. Stages may lie within one another: the inner one's time is its own."""
+
+    def __init__(self):
+        self.total: dict[str, Timing] = defaultdict(lambda: Timing(0, 0))
+        self._open: list[list[float]] = []  # of each stage under way: what its inner stages took
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self._open.append([0.0, 0.0])
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            inner = self._open.pop()
+            if self._open:
+                self._open[-1][0] += wall
+                self._open[-1][1] += cpu
+            before = self.total[name]
+            self.total[name] = Timing(before.wall + wall - inner[0], before.cpu + cpu - inner[1])
+
+    def attach(self, owner: object, method: str, name: str) -> None:
+        """Count every call of a method of one object as a stage."""
+        call = getattr(owner, method)
+
+        @wraps(call)
+        def timed(*args, **kwargs):
+            with self.stage(name):
+                return call(*args, **kwargs)
+
+        setattr(owner, method, timed)

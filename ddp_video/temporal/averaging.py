@@ -61,8 +61,9 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
 
     At a site a neighbour counts as far as its flow is trusted and the cells it reads are active and belong to the same
     person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than
-    half of the trusted weight sees as one person of frame t. The owner of a site is the person with most weight. U and V are weighted by the probability
-    of their chart as well. Somebody whom frame t misses and the window has before and after it is put back.
+    half of the trusted weight sees as one person of frame t. The owner of a site is the person with most weight. U and V
+    are weighted by the probability of their chart as well. Somebody whom frame t misses and the window has before and
+    after it is put back.
     """
     if (prediction.instances.track_id == UNTRACKED).any():
         raise ValueError(
@@ -233,8 +234,9 @@ def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Ne
         total[ours] += warped.T.view(len(ours), 2, -1)
         weight[ours] += bilinear.sum(1)
     mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
-    # Where all agree beyond the limit, frame t's own value stands.
-    mean = torch.where(mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6), own, mean).view(count, 2, *size)
+    # Where all agree beyond the limit, frame t's own value stands, if it has one.
+    agreed = (mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6)) & (alpha[:, None, None] > 0)
+    mean = torch.where(agreed, own, mean).view(count, 2, *size)
     mean = _round(mean, instances.mask_logits.dtype)
     return replace(instances, scores=scores / score_weight, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
 

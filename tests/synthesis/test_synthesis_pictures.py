@@ -125,7 +125,9 @@ def test_flow_carries_one_frame_onto_the_next(source, request):
     for index in range(3):
         rng = np.random.default_rng([7, index])
         scene = generator.scenes.draw(rng, frames=3, framing="full")
-        scene = replace(scene, defocus=0.0, look=replace(scene.look, noise=0.0, jpeg=0, blur=0.0))
+        scene = replace(
+            scene, defocus=0.0, look=replace(scene.look, noise=0.0, codec="", blur=0.0, shutter=0.0, reduction=1.0)
+        )
         frames = list(generator.shot(scene, rng))
         assert frames[0].backward is None
         assert frames[-1].forward is None

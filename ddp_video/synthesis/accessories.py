@@ -1,4 +1,4 @@
-"""What people carry that is not cloth: glasses, backpacks, the brim of a cap. Each is stiff and follows one bone."""
+"""What people carry that is not cloth: glasses, backpacks, the brim of a cap, tied hair. Each is stiff and follows one bone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp_video.synthesis.props import Shape, box, cushion, join
+from ddp_video.synthesis.props import Shape, ball, box, cushion, join, lathe
 
 
 @dataclass(frozen=True)
 class Accessory:
-    """shape: at rest, in the person's own coordinates, m. bone: that carries it. on_head: whether it counts as part of the
-    head for dense pose (else it is the person's, but on no chart)."""
+    """shape: at rest, in the person's own coordinates, m. bone: that carries it. on_head: [n] bool or one for all, whether it
+    counts as part of the head for dense pose (else it is the person's, but on no chart). hair: of the hair's colour."""
 
     shape: Shape
     bone: str
-    on_head: bool
+    on_head: np.ndarray | bool
+    hair: bool = False
 
 
 def _ring(centre: np.ndarray, width: float, height: float, thick: float, filled: bool) -> Shape:
@@ -51,6 +52,30 @@ def backpack(back: np.ndarray, height: float, rng: np.random.Generator) -> Acces
     size = np.array([rng.uniform(0.26, 0.34), rng.uniform(0.12, 0.22), rng.uniform(0.36, 0.5)]) * height / 1.7
     bottom = np.array([0, back[1] + 0.3 * size[1], back[2] - 0.72 * size[2]])
     return Accessory(cushion(size, rng.uniform(0.25, 0.5), bottom), "spine02", on_head=False)
+
+
+def bun(back: np.ndarray, top: np.ndarray, rng: np.random.Generator) -> Accessory:
+    """Hair tied to a knot. back, top: [3] the rearmost and the highest point of the head."""
+    at = back + (top - back) * rng.uniform(0.0, 0.95)
+    size = rng.uniform(0.025, 0.055)
+    knot = ball(size)
+    bumps = 1 + 0.1 * np.sin(rng.normal(0, 60, 3) @ knot.vertices.T)
+    shape = Shape(knot.vertices * bumps[:, None] * rng.uniform(0.8, 1.2, 3), knot.faces, knot.corner_uv)
+    return Accessory(shape.moved(at + 0.5 * size * np.array([0, 0.7, 0.7])), "head", on_head=True, hair=True)
+
+
+def tail(back: np.ndarray, top: np.ndarray, rng: np.random.Generator) -> Accessory:
+    """Hair tied together, hanging behind. back, top: as for `bun`."""
+    start = back + (top - back) * rng.uniform(-0.1, 0.6)
+    length, thick = rng.uniform(0.1, 0.42), rng.uniform(0.018, 0.045)
+    s = np.linspace(0, 1, 10)
+    shape = lathe(np.stack([thick * np.sin(np.pi * (0.08 + 0.9 * s) ** 0.8) ** 0.5, -s * length], 1), 10)
+    out = rng.uniform(0.02, 0.09) * np.repeat(np.sin(np.pi * np.minimum(s * 1.6, 1) / 2) - 0.35 * s, 10)
+    shape.vertices[:, 1] += out
+    shape.vertices[:, 0] += rng.normal(0, 0.03) * np.repeat(s**2, 10)
+    near = np.linalg.norm(shape.vertices, axis=1) < 0.09
+    faces = shape.faces[:, ::-1]  # the profile runs downwards
+    return Accessory(Shape(shape.vertices + start, faces, shape.corner_uv[:, ::-1]), "head", on_head=near, hair=True)
 
 
 def brim(forehead: np.ndarray, width: float, rng: np.random.Generator) -> Accessory:

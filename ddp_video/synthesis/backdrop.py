@@ -12,7 +12,7 @@ from ddp_video.synthesis.canvases import Canvases
 from ddp_video.synthesis.planes import Backdrop
 
 KINDS = ("room", "outdoors", "photograph", "abstract")
-KIND_ODDS = (0.36, 0.3, 0.27, 0.07)
+KIND_ODDS = (0.4, 0.4, 0.18, 0.02)
 
 
 def _in_view(camera: Camera, start: np.ndarray, along: np.ndarray, height: float) -> bool:
@@ -46,9 +46,11 @@ class BackdropMaker:
         extents += [(ground @ axis[:2]).max() + rng.uniform(0.6, 4) for axis in (along, across)]
         left, front, right, back = extents
         height = rng.uniform(2.4, 3.6) + max(0, camera.position[2] - 1.8)
-        floor = self.canvases.tile(rng, "wood") if rng.random() < 0.5 else self.canvases.tile(rng, "floor")
-        size = rng.uniform(0.7, 2.2)
+        floor = self.canvases.tile(rng, "wood" if rng.random() < 0.5 else "floor")
+        size = rng.uniform(0.7, 1.8)
         backdrop.add(floor, (0, 0, 0), along, across, size, size)
+        if rng.random() < 0.3:
+            self._patch(backdrop, rng, camera, people, self.canvases.rug(rng), (0.6, 2.0), whole=True)
         ceiling = np.full((32, 32, 3), rng.uniform(180, 245), np.uint8)
         backdrop.add(ceiling, (0, 0, height), across, along, 1, 1)
         paint = self.canvases.tile(rng, "wall", 0.3)
@@ -74,14 +76,17 @@ class BackdropMaker:
         yaw = rng.uniform(0, math.pi)
         along, across = np.array([math.cos(yaw), math.sin(yaw), 0]), np.array([-math.sin(yaw), math.cos(yaw), 0])
         backdrop.add(self.canvases.tile(rng, "ground", 0.15), (0, 0, 0), along, across, size, size)
-        if rng.random() < 0.35:
+        covering = rng.random()
+        if covering < 0.3:  # a lawn, or a paved place in one
+            self._patch(backdrop, rng, camera, people, self.canvases.tile(rng, "ground", 0.15), (1.0, 5.0), whole=False)
+        elif covering < 0.6:
             turn = rng.normal(0, 0.5)
             u, v = np.array([math.cos(turn), math.sin(turn), 0]), np.array([-math.sin(turn), math.cos(turn), 0])
             width, at = rng.uniform(1.0, 4), people[rng.integers(len(people))] if len(people) else np.zeros(2)
             backdrop.add(
                 self.canvases.tile(rng, "ground", 0.15), (*at, 0.001), u, v, 1.5, 1.5, limits=(-1e9, 1e9, -width, width)
             )
-        horizon = rng.uniform(0.35, 0.95, 3) ** 2 * rng.uniform(0.6, 1.2)
+        horizon = np.square(rng.uniform(0.5, 0.95) * rng.uniform(0.9, 1.1, 3)) * rng.uniform(0.6, 1.2)
         blue = np.array([0.85, 0.6, 0.4]) ** 2 * rng.uniform(0.4, 1.3)
         backdrop.sky = np.stack([0.5 * horizon + 0.5 * horizon.mean(), blue if rng.random() < 0.6 else horizon])
         forward = camera.rotation[:2, 2] / np.linalg.norm(camera.rotation[:2, 2])
@@ -92,7 +97,7 @@ class BackdropMaker:
         kind = rng.random()
         if kind < 0.55:  # a photograph where the ground ends
             width = camera.aspect * distance / camera.focal * rng.uniform(1.1, 2.0)
-            image = self.canvases.photograph(rng, 512)
+            image = self.canvases.photograph(rng, 512, scenic=0.8)
             backdrop.add(
                 np.hstack([image, image[:, ::-1]])[:, ::2],
                 middle,
@@ -114,13 +119,23 @@ class BackdropMaker:
                     self.canvases.facade(rng, width, height), start, u, (0, 0, 1.0), width, height, limits=(0, 1, 0, 1)
                 )
 
+    def _patch(self, backdrop: Backdrop, rng, camera: Camera, people, image, reach, *, whole: bool) -> None:
+        """An oblong on the ground, half as long and wide as drawn from `reach` m, covered by one image or by tiles."""
+        turn, half = rng.uniform(0, math.pi), rng.uniform(*reach, 2)
+        u, v = np.array([math.cos(turn), math.sin(turn), 0]), np.array([-math.sin(turn), math.cos(turn), 0])
+        near = people[rng.integers(len(people))] if len(people) else camera.position[:2] + np.array([0, 4])
+        at = np.append(near + rng.normal(0, half.mean(), 2), 0.002)
+        size = 2 * half if whole else np.full(2, 1.5)
+        limits = (0, 1, 0, 1) if whole else (0, 2 * half[0] / 1.5, 0, 2 * half[1] / 1.5)
+        backdrop.add(image, at - u * half[0] - v * half[1], u, v, *size, limits=limits)
+
     def _flat(self, backdrop: Backdrop, rng, camera: Camera, people: np.ndarray) -> None:
         """One picture that fills the view: a photograph, or blurred or hard-edged patches of colour."""
         if backdrop.kind == "photograph":
             image = self.canvases.photograph(rng, 512, least=0.6)
         else:
             patches = rng.integers(0, 255, (*rng.integers(2, 9, 2), 3)).astype(np.uint8)
-            way = cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_NEAREST
+            way = cv2.INTER_CUBIC if rng.random() < 0.8 else cv2.INTER_NEAREST
             image = cv2.resize(patches, (512, 512), interpolation=way)
         forward = camera.rotation[:, 2]
         distance = 3 + 2 * max([np.linalg.norm(p - camera.position[:2]) for p in people], default=4.0)

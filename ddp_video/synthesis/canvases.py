@@ -45,9 +45,9 @@ class Canvases:
         )
         self._scenic = np.flatnonzero(scenic)
 
-    def photograph(self, rng: np.random.Generator, side: int, least: float = 0.5) -> np.ndarray:
-        """A square crop of a photograph; places are drawn oftener than things."""
-        if len(self._scenic) and rng.random() < 0.4:
+    def photograph(self, rng: np.random.Generator, side: int, least: float = 0.5, scenic: float = 0.5) -> np.ndarray:
+        """A square crop of a photograph, of a place with the odds `scenic`, or of anything."""
+        if len(self._scenic) and rng.random() < scenic:
             index = rng.choice(self._scenic)
         else:
             index = rng.integers(len(self.photographs))
@@ -56,6 +56,27 @@ class Canvases:
     def tile(self, rng: np.random.Generator, kind: str, strength: float = 0.25) -> np.ndarray:
         tiles = self.tiles[kind]
         return recolour(tiles[rng.integers(len(tiles))], rng, 0.12 if kind == "wood" else strength)
+
+    def rug(self, rng) -> np.ndarray:
+        """A carpet with a border: a pattern, a photograph's colours, or plain."""
+        kind = rng.random()
+        if kind < 0.4:
+            canvas = cv2.resize(self.photograph(rng, 64), (256, 256))
+            canvas = np.maximum(canvas, canvas[::-1, ::-1])
+        else:
+            canvas = self.tile(rng, "cloth", 0.6).copy()
+            if kind < 0.7:
+                y, x = np.mgrid[:256, :256] * rng.uniform(0.05, 0.3)
+                share = (np.sin(y) * np.sin(x) > 0)[..., None] * rng.uniform(0.2, 0.7)
+                canvas = (canvas * (1 - share) + 255 * cloth_colour(rng) * share).astype(np.uint8)
+        cv2.rectangle(canvas, (0, 0), (255, 255), (255 * cloth_colour(rng)).tolist(), int(rng.integers(1, 30)))
+        return canvas
+
+    def _curtain(self, rng) -> np.ndarray:
+        """Cloth that hangs in folds."""
+        x = np.linspace(0, rng.uniform(15, 60), 128)
+        folds = 0.75 + 0.25 * np.sin(x + 0.6 * np.sin(0.37 * x + 1))
+        return np.tile((255 * cloth_colour(rng) * folds[:, None]).astype(np.uint8), (64, 1, 1))
 
     def wall(self, rng, paint: np.ndarray, width: float, height: float) -> np.ndarray:
         """A wall with a skirting board and pictures, windows, doors or shelves, 512 px square over its whole area."""
@@ -82,6 +103,10 @@ class Canvases:
                 _paint(canvas, trim, x - 0.015, y - 0.02, x + w + 0.015, y + 0.45)
                 _paint(canvas, bright, x, y, x + w, y + 0.43)
                 _paint(canvas, trim, x + w / 2 - 0.005, y, x + w / 2 + 0.005, y + 0.43)
+                if rng.random() < 0.5:
+                    cloth, wide = self._curtain(rng), rng.uniform(0.15, 0.4) * w
+                    _paint(canvas, cloth, x - 0.6 * wide, y - 0.04, x + 0.4 * wide, 0.97)
+                    _paint(canvas, cloth, x + w - 0.4 * wide, y - 0.04, x + w + 0.6 * wide, 0.97)
             elif what < 0.85:  # a picture or screen
                 y, h = rng.uniform(0.2, 0.5), rng.uniform(0.3, 1.2) / height
                 _paint(
@@ -115,8 +140,12 @@ class Canvases:
             np.tile(self.tile(rng, "wall", 0.4), (3, 3, 1)), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
         )
         rows, columns = max(1, round(height / 3)), max(1, round(width / rng.uniform(1.5, 3.5)))
-        glass = self.photograph(rng, 128) if rng.random() < 0.5 else (rng.uniform(10, 120, 3)).astype(np.uint8)
-        frame = rng.uniform(30, 240, 3).astype(np.uint8)
+        glass = (
+            self.photograph(rng, 128)
+            if rng.random() < 0.5
+            else (rng.uniform(10, 120) * rng.uniform(0.8, 1, 3)).astype(np.uint8)
+        )
+        frame = (rng.uniform(30, 240) * rng.uniform(0.85, 1, 3)).astype(np.uint8)
         for r in range(rows):
             for c in range(columns):
                 x, y = (c + 0.25) / columns, (r + 0.2) / rows

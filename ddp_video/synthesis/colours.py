@@ -15,12 +15,12 @@ _HAIR = np.array(  # RGB: black, dark brown, brown, light brown, blond, red, gre
 def cloth_colour(rng: np.random.Generator) -> np.ndarray:
     """[3] float32: greys, black and white most, then blues, then anything."""
     kind = rng.random()
-    hue, saturation, value = rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.2, 0.95)
-    if kind < 0.22:  # dark clothes are what people wear
-        saturation, value = rng.uniform(0, 0.2), rng.uniform(0.03, 0.25)
-    elif kind < 0.45:
+    hue, saturation, value = rng.random(), rng.uniform(0.15, 0.85), rng.uniform(0.2, 0.95)
+    if kind < 0.3:  # dark clothes are what people wear
+        saturation, value = rng.uniform(0, 0.25), rng.uniform(0.03, 0.28)
+    elif kind < 0.52:
         saturation, value = rng.uniform(0, 0.15), rng.uniform(0.2, 0.97)
-    elif kind < 0.65:
+    elif kind < 0.7:
         hue, saturation, value = rng.uniform(0.55, 0.68), rng.uniform(0.2, 0.7), rng.uniform(0.1, 0.6)
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value)[::-1], np.float32)
 

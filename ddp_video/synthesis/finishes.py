@@ -18,9 +18,22 @@ def _row(kind: int, specular: float, shininess: float) -> np.ndarray:
 
 def dye(row: np.ndarray, first: int, rng: np.random.Generator) -> None:
     """Two colours and a pattern into the columns from `first` on."""
-    row[first : first + 3], row[first + 3 : first + 6] = cloth_colour(rng), cloth_colour(rng)
-    row[first + m.PATTERN] = rng.integers(1, m.NUM_PATTERNS) if rng.random() < 0.4 else m.SOLID
+    row[first : first + 3] = cloth_colour(rng)
+    shade = np.clip(row[first : first + 3] * rng.choice([0.45, 1.9]) + 0.05, 0, 1)  # half the patterns are tone on tone
+    row[first + 3 : first + 6] = cloth_colour(rng) if rng.random() < 0.5 else shade
+    patterned = 0.3 if first == m.UPPER else 0.12
+    row[first + m.PATTERN] = rng.integers(1, m.NUM_PATTERNS) if rng.random() < patterned else m.SOLID
     row[first + m.FREQUENCY] = rng.uniform(30, 220)
+
+
+def blend_in(rng: np.random.Generator, rows: np.ndarray, colour: np.ndarray) -> None:
+    """Dye upper or lower clothes or both of somebody's material rows [M, COLUMNS], in place, in about a colour [3] BGR."""
+    which = rng.choice(["upper", "lower", "both"], p=[0.5, 0.2, 0.3])
+    clothes = np.isin(rows[:, m.KIND], (m.SKIN, m.CLOTH))
+    for name, first in (("upper", m.UPPER), ("lower", m.LOWER)):
+        if which in (name, "both"):
+            rows[clothes, first : first + 3] = np.clip(colour * rng.uniform(0.8, 1.25) + rng.normal(0, 0.03, 3), 0, 1)
+            rows[clothes, m.TINT] = np.maximum(rows[clothes, m.TINT], 0.85)
 
 
 def skin(rng: np.random.Generator, identity: Identity, levels: Levels, painted: bool, shod: bool) -> np.ndarray:
@@ -90,6 +103,16 @@ def garment(
 
 def thing(rng: np.random.Generator) -> np.ndarray:
     """Plastic, leather or metal in one colour."""
-    row = _row(m.PLAIN, rng.uniform(0.02, 0.4), 25)
-    row[m.UPPER : m.UPPER + 3] = row[m.UPPER + 3 : m.UPPER + 6] = cloth_colour(rng)
+    return plain(cloth_colour(rng), rng.uniform(0.02, 0.4), 25)
+
+
+def tied_hair(rng: np.random.Generator, hair: np.ndarray) -> np.ndarray:
+    """Hair without strands of its own, in about the hair's colour [3] BGR."""
+    return plain(np.clip(0.8 * hair, 0, 1), rng.uniform(0.01, 0.05), 14)
+
+
+def plain(colour: np.ndarray, specular: float, shininess: float) -> np.ndarray:
+    """One colour [3] BGR."""
+    row = _row(m.PLAIN, specular, shininess)
+    row[m.UPPER : m.UPPER + 3] = row[m.UPPER + 3 : m.UPPER + 6] = colour
     return row

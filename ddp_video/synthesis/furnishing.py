@@ -1,4 +1,4 @@
-"""Things around people: seats under those who sit, furniture beside them, balls in the air."""
+"""Things around people: seats under those who sit, furniture, trees and cars beside them, balls in the air."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from ddp_video.synthesis import props
 from ddp_video.synthesis.actor import Actor
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
+from ddp_video.synthesis.greenery import bush, tree
 from ddp_video.synthesis.props import Prop
 from ddp_video.synthesis.rotation import from_vector
+from ddp_video.synthesis.vehicles import parked
 
 _GAP = 0.04  # m, at least, between a person and a thing
 
@@ -25,9 +27,14 @@ class Furnisher:
         self._hips = np.array([name.startswith(("root", "pelvis", "upperleg01")) for name in bone])
         self._feet = np.array([name.startswith("foot") for name in bone])
 
-    def draw(self, rng: np.random.Generator, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+    def draw(
+        self, rng: np.random.Generator, actors: list[Actor], camera: Camera, distance: float, outdoors: bool
+    ) -> list[Prop]:
         """Things for people in a picture, the first of whom stands `distance` m away."""
-        return [*self._seats(rng, actors), *self._furniture(rng, actors, camera, distance), *self._balls(rng, actors)]
+        around = self._street(rng, actors, camera, distance) if outdoors else []
+        if not outdoors or rng.random() < 0.5:
+            around += self._furniture(rng, actors, camera, distance)
+        return [*self._seats(rng, actors), *around, *self._balls(rng, actors)]
 
     def _seats(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
         """Something under everybody who sits in the air."""
@@ -73,25 +80,57 @@ class Furnisher:
         return thrown
 
     def _furniture(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
-        """Furniture and the like around people, seldom in front of the first."""
+        """Furniture and the like around people."""
         if actors and rng.random() < 0.35:
             return []
-        bodies = [a.points(0, self.model)[:, :2] for a in actors]
-        bodies += [a.points(len(a.performance.keys) - 1, self.model)[:, :2] for a in actors]
-        taken = np.concatenate(bodies) if bodies else np.zeros((0, 2))
+        taken = self._taken(actors)
         things: list[Prop] = []
         for _ in range(rng.integers(1, 7) if actors else rng.integers(3, 12)):
-            away = distance * rng.uniform(0.55, 2.0)
-            place = camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
+            place = _somewhere(rng, camera, distance, 0.55, 2.0)
             shape = props.furniture(str(rng.choice(props.KINDS)), rng)
             prop = props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)
-            low, high = prop.vertices.min(0)[:2] - _GAP, prop.vertices.max(0)[:2] + _GAP
-            if ((taken > low) & (taken < high)).all(1).any() or np.linalg.norm(place - camera.position[:2]) < 0.7:
-                continue
-            if actors and away < distance * 1.05 and rng.random() < 0.8:
-                first = actors[0].place
-                hides = abs(place[0] * distance / away - first[0]) < 0.5 * np.ptp(prop.vertices[:, 0]) + 0.2
-                if hides:
-                    continue
-            things.append(prop)
+            if _fits(rng, [prop], taken, actors, camera, distance):
+                things.append(prop)
         return things
+
+    def _street(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+        """Trees, bushes and parked cars."""
+        taken = self._taken(actors)
+        groups: list[list[Prop]] = []
+        if rng.random() < 0.35:
+            place = _somewhere(rng, camera, max(distance, 6.0), 0.8, 3.0)
+            groups += parked(rng, place, rng.normal(0, 0.15) if rng.random() < 0.5 else rng.uniform(0, math.pi))
+        if rng.random() < 0.55:
+            leaves, bark = self.textures["leaves"], self.textures["wood"]
+            for _ in range(rng.integers(1, 5)):
+                place = _somewhere(rng, camera, max(distance, 4.0), 0.8, 3.5)
+                groups.append(tree(rng, place, leaves, bark) if rng.random() < 0.5 else bush(rng, place, leaves))
+        return [prop for group in groups if _fits(rng, group, taken, actors, camera, distance) for prop in group]
+
+    def _taken(self, actors: list[Actor]) -> np.ndarray:
+        """[n, 2] points on the ground that people cover at the beginning or end of their performances."""
+        bodies = [a.points(0, self.model)[:, :2] for a in actors]
+        bodies += [a.points(len(a.performance.keys) - 1, self.model)[:, :2] for a in actors]
+        return np.concatenate(bodies) if bodies else np.zeros((0, 2))
+
+
+def _somewhere(
+    rng: np.random.Generator, camera: Camera, distance: float, nearest: float, farthest: float
+) -> np.ndarray:
+    """A place [2] on the ground about in view, at between `nearest` and `farthest` times the distance."""
+    away = distance * rng.uniform(nearest, farthest)
+    return camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
+
+
+def _fits(rng, thing: list[Prop], taken: np.ndarray, actors: list[Actor], camera: Camera, distance: float) -> bool:
+    """Whether a thing (of one or more materials) touches nobody, nor the camera, and (mostly) does not hide the first."""
+    corners = np.stack([bound for prop in thing for bound in (prop.vertices.min(0), prop.vertices.max(0))])
+    low, high = corners.min(0)[:2] - _GAP, corners.max(0)[:2] + _GAP
+    nearest = np.clip(camera.position[:2], low, high)
+    if ((taken > low) & (taken < high)).all(1).any() or np.linalg.norm(nearest - camera.position[:2]) < 0.5:
+        return False
+    middle = (low + high) / 2
+    away = middle[1] - camera.position[1]
+    if actors and away < distance * 1.05 and rng.random() < 0.8:
+        return bool(abs(middle[0] * distance / max(away, 0.1) - actors[0].place[0]) >= 0.5 * (high - low)[0] + 0.2)
+    return True

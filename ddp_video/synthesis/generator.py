@@ -51,6 +51,7 @@ class Generator:
         data = load_pack(Path(pack))
         tiles = make_tiles()
         things = {"wood": tiles["wood"], "cloth": tiles["cloth"], "photo": tiles["floor"] + tiles["wall"]}
+        things["leaves"] = tiles["leaves"]
         images = list(data.textures)
         finishes: dict[str, list[int]] = {}
         for finish, pictures in things.items():

@@ -13,7 +13,7 @@ from ddp_video.synthesis.props import Shape, ball, box, cushion, join, lathe
 from ddp_video.synthesis.rig import Rig
 
 KINDS = ("phone", "cup", "ball", "bag", "umbrella", "stick", "racket")
-_ODDS = (0.27, 0.16, 0.18, 0.16, 0.07, 0.1, 0.06)
+_ODDS = (0.32, 0.17, 0.13, 0.18, 0.04, 0.1, 0.06)
 # How the five fingers, thumb first, close around each: bend of the knuckles and of the other joints, radians.
 _CURLS = {
     "phone": ((0.5, 0.35, 0.4, 0.45, 0.5), (0.4, 0.55, 0.55, 0.55, 0.55)),

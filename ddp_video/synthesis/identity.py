@@ -68,7 +68,9 @@ def draw_identity(rng: np.random.Generator, movements: list[str]) -> Identity:
             if name.removesuffix("Left").removesuffix("Right") == movement:
                 face[name] = amount * rng.uniform(0.8, 1.0)
     tone = rng.uniform(0.8, 1.12) * np.array([rng.uniform(0.93, 1.05), 1, rng.uniform(0.97, 1.05)])
-    return Identity(phenotype, face, hair_colour(rng, phenotype["age"] > 0.85), np.clip(tone, 0.5, 1.25))
+    if rng.random() < 0.03:  # an avatar, or paint
+        tone = rng.uniform(0.3, 1.4) * rng.uniform(0.6, 1.2, 3)
+    return Identity(phenotype, face, hair_colour(rng, phenotype["age"] > 0.85), np.clip(tone, 0.2, 1.4))
 
 
 def _phenotype(rng: np.random.Generator) -> dict[str, float]:

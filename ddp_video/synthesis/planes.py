@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ddp_video.synthesis.lamps import shadow_at, stain_at
 from ddp_video.synthesis.raster import SUBSAMPLES
-from ddp_video.synthesis.shade import shadow_at, texture_at
+from ddp_video.synthesis.shade import texture_at
 from ddp_video.synthesis.textures import TextureBank
 
 FAR = 1e4  # m, depth of the sky
@@ -59,6 +60,12 @@ class Backdrop:
         )
         self._images.append(image)
 
+    def colour(self, rng: np.random.Generator) -> np.ndarray | None:
+        """[3] BGR 0..1, the mean colour of one of the pictures; None where there is nothing but sky."""
+        if not self._images:
+            return None
+        return self._images[rng.integers(len(self._images))].mean((0, 1)) / 255
+
     def planes(self) -> Planes:
         bank = TextureBank(self._images or [np.zeros((32, 32, 3), np.uint8)])
         count = len(self._rows)
@@ -73,19 +80,6 @@ class Backdrop:
             for column, width in zip(columns, widths, strict=True)
         ]
         return Planes(*arrays[:5], levels, *arrays[5:], bank.texels)
-
-
-@njit(cache=True, fastmath=True)
-def _stain_at(stains, x, y):
-    """Smooth noise 0..1 on the ground, bilinear, repeating every unit."""
-    side = stains.shape[0]
-    x, y = (x - math.floor(x)) * side, (y - math.floor(y)) * side
-    i, j = int(x), int(y)
-    fx, fy = x - i, y - j
-    i, j = i % side, j % side
-    i1, j1 = (i + 1) % side, (j + 1) % side
-    low = stains[i, j] * (1 - fy) + stains[i, j1] * fy
-    return (low * (1 - fx) + (stains[i1, j] * (1 - fy) + stains[i1, j1] * fy) * fx) * (1 / 127.0)
 
 
 @njit(cache=True, fastmath=True)
@@ -115,11 +109,11 @@ def _plane_light(planes, lighting, unshadowed, key):
 
 @njit(cache=True, fastmath=True)
 def draw_planes(
-    planes, sky, lighting, contact, contact_frame, stains, rotation, position, focal, ids, hidden_too, image, depth
+    planes, sky, lighting, contact, contact_frame, rotation, position, focal, ids, hidden_too, image, depth
 ):
     """Ray-cast the planes into image [H, W, 3] float32 linear BGR and depth [H, W] m, in place.
 
-    contact: [R, R] darkness 0..1 of the ground under things; contact_frame: (x0, y0, cells a metre). stains: [64, 64] noise.
+    contact: [R, R] darkness 0..1 of the ground under things; contact_frame: (x0, y0, cells a metre).
     focal: px. ids: [3H, 3W] of `rasterize`; pixels that the scene covers wholly are left out unless `hidden_too`.
     """
     centre_x, centre_y = image.shape[1] / 2, image.shape[0] / 2
@@ -179,11 +173,15 @@ def draw_planes(
                 if key[hit, 0] > 0:
                     share = shadow_at(lighting, wx, wy, wz, 0.02)
                 if normal[hit, 2] > 0.9:
-                    dark = 0.85 + 0.3 * _stain_at(stains, wx * 0.11, wy * 0.11)  # large stains break the repeats
-                    i = int((wy - contact_frame[1]) * contact_frame[2])
-                    j = int((wx - contact_frame[0]) * contact_frame[2])
-                    if 0 <= i < contact.shape[0] and 0 <= j < contact.shape[1]:
-                        dark *= 1 - contact[i, j]
+                    dark = 0.85 + 0.3 * stain_at(
+                        lighting.stains, wx * 0.11, wy * 0.11
+                    )  # large stains break the repeats
+                    row, column = (wy - contact_frame[1]) * contact_frame[2], (wx - contact_frame[0]) * contact_frame[2]
+                    if 1 <= row < contact.shape[0] - 1 and 1 <= column < contact.shape[1] - 1:
+                        i, j = int(row - 0.5), int(column - 0.5)
+                        fy, fx = row - 0.5 - i, column - 0.5 - j
+                        top = contact[i, j] * (1 - fx) + contact[i, j + 1] * fx
+                        dark *= 1 - top * (1 - fy) - (contact[i + 1, j] * (1 - fx) + contact[i + 1, j + 1] * fx) * fy
             for k in range(3):
                 light = (unshadowed[hit, 2 - k] + share * key[hit, 2 - k]) * dark
                 image[y, x, k] = (colour[k] * planes.tint[hit, k]) ** 2 * light

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 _CODECS = {"jpeg": (".jpg", cv2.IMWRITE_JPEG_QUALITY), "vp8": (".webp", cv2.IMWRITE_WEBP_QUALITY)}
+_GREY = 0.26  # linear light that cameras make the mean of a picture
 _CURVE = 2048  # entries of the response table, over 0 .. 2 in the root of linear light
 
 
@@ -39,7 +40,7 @@ class Look:
         x = np.arange(_CURVE) / (_CURVE / 2) * np.sqrt(exposure)
         x = np.where(x > 0.8, 0.8 + 0.2 * np.tanh((x - 0.8) / 0.2), x)  # highlights roll off
         dim = rng.random() < 0.1  # low light: dark and grainy
-        curve = np.clip(x, 0, 1) ** gamma * (rng.uniform(0.25, 0.6) if dim else 1)
+        curve = np.clip(x, 0, 1) ** gamma * (rng.uniform(0.35, 0.7) if dim else 1)
         codec = str(rng.choice(["", "jpeg", "vp8"], p=[0.45, 0.42, 0.13]))
         return cls(
             shutter=rng.uniform(0.15, 0.9) if rng.random() < 0.25 else 0.0,
@@ -48,11 +49,16 @@ class Look:
             bias=rng.normal(0, 0.012, 3).astype(np.float32),
             grey=bool(rng.random() < 0.05),
             blur=rng.uniform(0.3, 1.2) if rng.random() < 0.35 else 0.0,
-            noise=rng.uniform(0.03, 0.07) if dim else rng.uniform(0.002, 0.03) if rng.random() < 0.7 else 0.0,
+            noise=rng.uniform(0.02, 0.06) if dim else rng.uniform(0.002, 0.03) if rng.random() < 0.7 else 0.0,
             reduction=rng.uniform(1.15, 2.2) if rng.random() < 0.12 else 1.0,
             codec=codec,
             quality=int(rng.integers(12, 92) if codec == "jpeg" else rng.integers(1, 60)),
         )
+
+
+def metered(light: np.ndarray) -> float:
+    """The exposure, as a factor on linear light [H, W, 3], that a camera would choose: nearly as bright as others, not wholly."""
+    return float(np.clip((_GREY / max(light[::4, ::4].mean(), 1e-4)) ** 0.8, 0.4, 5.0))
 
 
 def grain(height: int, width: int) -> np.ndarray:

@@ -165,6 +165,11 @@ def place(shape: Shape, rng: np.random.Generator, at, yaw: float, textures: dict
         row[m.KIND] = m.PICTURE
         row[m.TONE : m.TONE + 3] = rng.uniform(0.5, 1.15) * rng.uniform(0.9, 1.1, 3)
         texture = int(rng.choice(textures[finish]))
+    return stand(shape, row, texture, at, yaw)
+
+
+def stand(shape: Shape, row: np.ndarray, texture: int, at, yaw: float) -> Prop:
+    """A shape of one material on the ground at (x, y) or held at (x, y, z), turned by yaw."""
     position = np.zeros(3)
     position[: len(at)] = at
     vertices = shape.vertices @ about_axis("Z", yaw).T + position

@@ -11,17 +11,19 @@ from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
 from ddp_video.synthesis.flow import View, displacement
 from ddp_video.synthesis.labels import keypoint_labels, label_pixels
+from ddp_video.synthesis.lamps import Lighting
 from ddp_video.synthesis.materials import COLUMNS, noise_volume
 from ddp_video.synthesis.meshes import vertex_normals
 from ddp_video.synthesis.planes import Planes, draw_planes
-from ddp_video.synthesis.post import develop, grain
+from ddp_video.synthesis.post import develop, grain, metered
 from ddp_video.synthesis.raster import CULL_BACK, SUBSAMPLES, Textures, Triangles, covered_region, project, rasterize
 from ddp_video.synthesis.scene import Scene
-from ddp_video.synthesis.shade import Lighting, Surface, shade_pixels
+from ddp_video.synthesis.shade import Surface, shade_pixels
 from ddp_video.synthesis.shutter import smear
 from ddp_video.synthesis.textures import TextureBank
 
 _SHADOW_SIDE = 512
+_SHADOW_REACH = 2.0  # m
 _CONTACT_SIDE = 192
 
 
@@ -45,7 +47,8 @@ class Frame:
 
 @dataclass
 class Stage:
-    """What does not change over a shot: all meshes in one, vertices of actors and things from start[k] on, and the backdrop."""
+    """What does not change over a shot: all meshes in one, vertices of actors and things from start[k] on, and the backdrop;
+    and the exposure, metered on its first frame."""
 
     triangles: Triangles
     textures: Textures
@@ -56,6 +59,7 @@ class Stage:
     materials: np.ndarray
     start: np.ndarray
     planes: Planes
+    exposure: float | None = None
 
 
 class Renderer:
@@ -134,7 +138,7 @@ class Renderer:
         return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
     def _lighting(self, scene: Scene, stage: Stage, vertices: np.ndarray) -> Lighting:
-        shadow_map, to_shadow = np.zeros((1, 1), np.float32), np.zeros((3, 4))
+        shadow_map, to_shadow, bias = np.zeros((1, 1), np.float32), np.zeros((3, 4)), 0.025
         strength = scene.shadow if len(vertices) else 0.0
         if strength:
             light = scene.lights[0, :3].astype(np.float64)
@@ -143,6 +147,10 @@ class Renderer:
             basis = np.stack([right, np.cross(right, light), light])
             seen = vertices @ basis.T.astype(np.float32)
             low, high = seen.min(0), seen.max(0)
+            people = seen[: stage.start[len(scene.actors)]]
+            if len(people):  # sharp around people; what stands far from them casts no shadow
+                low[:2] = np.maximum(low, people.min(0) - _SHADOW_REACH)[:2]
+                high[:2] = np.minimum(high, people.max(0) + _SHADOW_REACH)[:2]
             scale = _SHADOW_SIDE / max(high[0] - low[0], high[1] - low[1], 1e-3)
             seen = (seen - low) * np.array([scale, scale, 1], np.float32) + np.array([0, 0, 1], np.float32)
             shadow_map = self._shadow_map
@@ -151,15 +159,23 @@ class Renderer:
             rasterize(seen, both_sides, stage.textures, shadow_map, self._shadow_ids)
             to_shadow[:2, :3], to_shadow[2, :3] = basis[:2] * scale, basis[2]
             to_shadow[:2, 3], to_shadow[2, 3] = -low[:2] * scale, 1 - low[2]
-        return Lighting(scene.lights, scene.ambient, shadow_map, to_shadow, 0.025, float(strength))
+            bias = max(bias, 1.5 / float(scale))
+        return Lighting(
+            scene.lights, scene.ambient, shadow_map, to_shadow, bias, float(strength), self._stains, scene.dapple
+        )
 
-    def _contact(self, scene: Scene, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Soft darkness of the ground under what is close to it: [R, R], and (x0, y0, cells a metre)."""
+    def _contact(self, scene: Scene, stage: Stage, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Soft darkness of the ground under what is close to it and to people: [R, R], and (x0, y0, cells a metre)."""
         low = vertices[::3]
         low = low[low[:, 2] < 0.3]
         if not len(low):
             return np.zeros((1, 1), np.float32), np.array([0, 0, 1.0])
         corner, top = low[:, :2].min(0) - 0.6, low[:, :2].max(0) + 0.6
+        people = vertices[: stage.start[len(scene.actors)] : 5, :2]
+        if len(people):
+            corner = np.maximum(corner, people.min(0) - _SHADOW_REACH)
+            top = np.minimum(top, people.max(0) + _SHADOW_REACH)
+            low = low[((low[:, :2] > corner) & (low[:, :2] < top)).all(1)]
         cells = min(_CONTACT_SIDE / (top - corner).max(), 40.0)
         at = ((low[:, :2] - corner) * cells).astype(int)
         grid = np.zeros((_CONTACT_SIDE, _CONTACT_SIDE), np.float32)
@@ -182,11 +198,11 @@ class Renderer:
         rasterize(points, stage.triangles, stage.textures, zbuffer, ids)
 
         lighting = self._lighting(scene, stage, vertices)
-        contact, contact_frame = self._contact(scene, vertices)
+        contact, contact_frame = self._contact(scene, stage, vertices)
         region = covered_region(points, self.size)
         light, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
         draw_planes(
-            stage.planes, scene.backdrop.sky, lighting, contact, contact_frame, self._stains,
+            stage.planes, scene.backdrop.sky, lighting, contact, contact_frame,
             camera.rotation, camera.position, focal, ids, scene.defocus > 0, light, depth,
         )  # fmt: skip
         if scene.defocus:
@@ -207,6 +223,9 @@ class Renderer:
         view = View(camera, ids[n // 2 :: n, n // 2 :: n].copy(), points, depth)
         if scene.look.shutter:
             light = smear(light, depth, scene.look.shutter * self._motion(scene, stage, view, frame))
+        if stage.exposure is None:
+            stage.exposure = metered(light)
+        light *= np.float32(stage.exposure)
         image = develop(light, scene.look, self.grain, rng)
         return Frame(image[..., ::-1], person, part, uv, depth, keypoints), view
 

@@ -15,6 +15,7 @@ from ddp_video.synthesis.actor import Actor
 from ddp_video.synthesis.backdrop import BackdropMaker
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
+from ddp_video.synthesis.finishes import blend_in
 from ddp_video.synthesis.furnishing import Furnisher
 from ddp_video.synthesis.motion import Director, Performance
 from ddp_video.synthesis.person import Person
@@ -27,13 +28,14 @@ from ddp_video.synthesis.wardrobe import Wardrobe
 
 _ATTEMPTS = 5  # to draw a first person and a camera that sees them
 _GAP = 0.12  # m, at least, between landmarks of two people
+_BLENDS_IN = 0.12  # how often somebody wears a colour of the backdrop
 _APART = 3  # every so many frames people are kept apart
 
 
 @dataclass
 class Scene:
-    """lights: [L, 7] as in `shade.Lighting`. ambient: [2, 3] RGB. shadow: strength of cast shadows, 0..1. defocus: sigma
-    of the background's blur in px at 384 px."""
+    """lights: [L, 7] as in `lamps.Lighting`. ambient: [2, 3] RGB. shadow: strength of cast shadows, 0..1. dapple: as in
+    `lamps.Lighting`. defocus: sigma of the background's blur in px at 384 px."""
 
     actors: list[Actor]
     camera: Camera
@@ -42,6 +44,7 @@ class Scene:
     lights: np.ndarray
     ambient: np.ndarray
     shadow: float
+    dapple: float
     defocus: float
     look: Look
     frames: int
@@ -103,15 +106,21 @@ class SceneMaker:
             others = [self._actor(rng, moments, fps) for _ in range(count - 1)]
             actors = [first, *self._keep_apart(rng, first, others, camera, distance)]
         background = self.backdrops.draw(rng, camera, np.array([a.place for a in actors]).reshape(-1, 2), backdrop)
+        for actor in actors:
+            colour = background.colour(rng)
+            if colour is not None and rng.random() < _BLENDS_IN:
+                blend_in(rng, actor.person.materials, colour)
         lights, ambient = self.light(rng, background)
+        outdoors = background.kind == "outdoors"
         return Scene(
             actors=actors,
             camera=camera,
             backdrop=background,
-            props=self.furnisher.draw(rng, actors, camera, distance),
+            props=self.furnisher.draw(rng, actors, camera, distance, outdoors),
             lights=lights,
             ambient=ambient,
             shadow=rng.uniform(0.5, 0.95) if rng.random() < 0.75 else 0.0,
+            dapple=rng.uniform(0.06, 0.25) if outdoors and rng.random() < 0.3 else 0.0,
             defocus=rng.uniform(0.5, 3.5) if rng.random() < (0.6 if framing == "close-up" else 0.2) else 0.0,
             look=look,
             frames=frames,
@@ -169,7 +178,8 @@ class SceneMaker:
             mean = backdrop.mean[::-1] + 0.02
             level = float(np.clip(mean.mean() / 0.22, 0.2, 1.6)) * rng.uniform(0.8, 1.3)
             white = white * (mean / mean.mean()) ** 0.35
-        key = level * rng.uniform(0.35, 1.1) * (0.7 if backdrop.inside else 1)
+        sunny = backdrop.kind == "outdoors" and rng.random() < 0.4
+        key = level * (rng.uniform(1.0, 1.8) if sunny else rng.uniform(0.3, 1.1) * (0.7 if backdrop.inside else 1))
         lights = [[*direction, *(key * white), rng.uniform(0, 0.35)]]
         if rng.random() < 0.5:
             second = rng.normal(0, 1, 3)

@@ -14,6 +14,7 @@ from numba import njit
 
 from ddp_video.synthesis import materials as m
 from ddp_video.synthesis.charts import along_part
+from ddp_video.synthesis.lamps import shadow_at
 from ddp_video.synthesis.raster import SUBSAMPLES, interpolation, strongest_part
 
 _UARM, _LARM, _ULEG, _LLEG, _FOOT = 2, 4, 8, 10, 12  # first of the two parts of each limb in charts.PARTS
@@ -31,38 +32,6 @@ class Surface(NamedTuple):
     part: np.ndarray
     materials: np.ndarray
     noise: np.ndarray
-
-
-class Lighting(NamedTuple):
-    """lights: [L, 7] direction to the light (3), RGB strength (3), wrap 0..1; the first casts shadows. ambient: [2, 3] RGB
-    from above and below. shadow_map: [R, R] depth towards the first light, 0 = nothing. to_shadow: [3, 4], world -> (column,
-    row, depth) of the map. shadow_bias: m. shadow_strength: 0 = none."""
-
-    lights: np.ndarray
-    ambient: np.ndarray
-    shadow_map: np.ndarray
-    to_shadow: np.ndarray
-    shadow_bias: float
-    shadow_strength: float
-
-
-@njit(cache=True, fastmath=True)
-def shadow_at(lighting, x, y, z, bias):
-    """Share 0..1 of the first light that reaches a world point, from a 2x2 look-up."""
-    if lighting.shadow_strength <= 0:
-        return 1.0
-    t = lighting.to_shadow
-    depth = t[2, 0] * x + t[2, 1] * y + t[2, 2] * z + t[2, 3] + bias
-    column = t[0, 0] * x + t[0, 1] * y + t[0, 2] * z + t[0, 3]
-    row = t[1, 0] * x + t[1, 1] * y + t[1, 2] * z + t[1, 3]
-    size = lighting.shadow_map.shape[0]
-    hidden = 0
-    for dy in range(2):
-        for dx in range(2):
-            i, j = int(row + dy * 1.5 - 0.75), int(column + dx * 1.5 - 0.75)
-            if 0 <= i < size and 0 <= j < size and lighting.shadow_map[i, j] > max(depth, 0.0):
-                hidden += 1
-    return 1 - 0.25 * hidden * lighting.shadow_strength
 
 
 @njit(cache=True, fastmath=True)
@@ -328,7 +297,8 @@ def shade_pixels(
                 green += scratch[1, 1] * group_size[g]
                 red += scratch[1, 2] * group_size[g]
                 covered += group_size[g]
-            rest = (n * n - covered) / (n * n)
-            image[y, x, 0] = image[y, x, 0] * rest + blue / (n * n)
-            image[y, x, 1] = image[y, x, 1] * rest + green / (n * n)
-            image[y, x, 2] = image[y, x, 2] * rest + red / (n * n)
+            for k, drawn in ((0, blue), (1, green), (2, red)):
+                behind = 0.0  # nobody has drawn the backdrop where the scene hides it
+                if covered < n * n:
+                    behind = image[y, x, k] * ((n * n - covered) / (n * n))
+                image[y, x, k] = behind + drawn / (n * n)

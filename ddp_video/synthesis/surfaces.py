@@ -64,11 +64,20 @@ def _weave(rng, colour) -> np.ndarray:
     return _tint(0.5 * threads + 0.4 * _noise(rng, 1.0), colour, 0.15)
 
 
+def _leaves(rng, colour) -> np.ndarray:
+    """Foliage: blotches of light and shade with dark gaps between."""
+    clumps, fine = _noise(rng, 1.0), _noise(rng, 0.35)
+    tile = _tint(0.5 * clumps + 0.6 * fine, colour, 0.55).astype(np.float32)
+    tile[fine + 0.6 * clumps < -0.9] *= 0.3
+    return tile.astype(np.uint8)
+
+
 def make_tiles(seed: int = 0) -> dict[str, list[np.ndarray]]:
-    """Tiles by what they serve for: 'wood', 'floor' (indoors, not wood), 'ground' (outdoors), 'wall', 'cloth'."""
+    """Tiles by what they serve for: 'wood', 'floor' (indoors, not wood), 'ground' (outdoors), 'wall', 'cloth',
+    'leaves'."""
     rng = np.random.default_rng(seed)
     woods = [(40, 80, 140), (60, 110, 170), (30, 55, 95), (95, 140, 185), (120, 150, 175), (25, 40, 65)]
-    wood = [_planks(rng, int(rng.choice([4, 8, 16])), c) for c in woods]
+    wood = [_planks(rng, int(rng.choice([8, 16])), c) for c in woods]
     floor = [
         _grid(rng, 4, 4, (200, 205, 208), (150, 150, 150), False, 0.02, 0.02),
         _grid(rng, 8, 8, (120, 140, 170), (90, 90, 90), False, 0.06, 0.04),
@@ -97,14 +106,15 @@ def make_tiles(seed: int = 0) -> dict[str, list[np.ndarray]]:
         _grid(rng, 16, 8, (190, 195, 200), (160, 160, 160), True, 0.04, 0.04),
         _grid(rng, 8, 16, (230, 230, 232), (170, 170, 170), False, 0.01, 0.01),
     ]
+    leaves = [_leaves(rng, c) for c in ((35, 90, 60), (30, 70, 45), (50, 115, 95), (40, 110, 130), (35, 60, 40))]
     cloth = [_weave(rng, c) for c in ((60, 60, 65), (110, 120, 140), (120, 90, 60), (60, 70, 130), (35, 35, 38))]
-    return {"wood": wood, "floor": floor, "ground": ground, "wall": wall, "cloth": cloth}
+    return {"wood": wood, "floor": floor, "ground": ground, "wall": wall, "cloth": cloth, "leaves": leaves}
 
 
 def recolour(tile: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """The tile in another colour: hue, saturation and brightness moved by up to `strength` 0..1."""
     hsv = cv2.cvtColor(tile, cv2.COLOR_BGR2HSV)
-    hue = (np.arange(256) + int(rng.normal(0, 60 * strength))) % 180
+    hue = (np.arange(256) + int(rng.normal(0, 35 * strength))) % 180
     saturation = np.clip(np.arange(256) * np.exp(rng.normal(0, strength)), 0, 255)
     value = np.clip(np.arange(256) * np.exp(rng.normal(0, 0.5 * strength)), 0, 255)
     table = np.stack([hue, saturation, value], -1).astype(np.uint8)

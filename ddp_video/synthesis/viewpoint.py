@@ -22,10 +22,11 @@ class Framing:
 FRAMINGS = {
     "close-up": Framing(0.19, (1.3, 3.0), (1, 3)),
     "full": Framing(0.33, (0.45, 1.15), (1, 4)),
-    "group": Framing(0.13, (0.25, 0.8), (3, 8)),
-    "far": Framing(0.13, (0.055, 0.3), (1, 10)),
-    "above": Framing(0.16, (0.10, 0.34), (1, 8)),  # surveillance cameras
-    "empty": Framing(0.06, (0.3, 1.0), (0, 0)),
+    "group": Framing(0.12, (0.25, 0.8), (3, 8)),
+    "far": Framing(0.09, (0.06, 0.3), (1, 8)),
+    "above": Framing(0.15, (0.10, 0.36), (1, 8)),  # surveillance cameras
+    "crowd": Framing(0.05, (0.1, 0.45), (6, 12)),  # streets
+    "empty": Framing(0.07, (0.3, 1.0), (0, 0)),
 }
 
 
@@ -52,10 +53,10 @@ def draw_camera(
     tall = max(tall, 0.5 * height)
     aim = tall * rng.uniform(0.35, 0.65)
     kind = rng.random()
-    if framing == "above":
+    if framing == "above" or (framing == "crowd" and kind < 0.5):
         up = aim + distance * math.sin(math.radians(rng.uniform(18, 52)))
     elif framing == "close-up":
-        aim = tall * rng.uniform(0.35, 0.95)
+        aim = tall * rng.uniform(0.15, 0.95)
         up = np.clip(aim + distance * math.tan(rng.normal(0.05, 0.25)), 0.15, 3)
     elif kind < 0.68 or distance < 1.5:
         up = rng.uniform(1.1, 1.8)

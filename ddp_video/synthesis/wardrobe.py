@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp_video.synthesis import finishes
-from ddp_video.synthesis.accessories import Accessory, backpack, brim, glasses
+from ddp_video.synthesis.accessories import Accessory, backpack, brim, bun, glasses, tail
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.charts import PARTS
 from ddp_video.synthesis.held import draw_held
@@ -33,6 +33,19 @@ _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, a
 _OUTFITS = ("suit", "cut", "painted")  # MakeHuman's, of our own tailor, and close-fitting clothes painted on the skin
 _OUTFIT_ODDS = (0.35, 0.5, 0.15)
 _HOLDS = 0.12  # how often each hand holds something
+
+
+def _styled(rng: np.random.Generator, rest: np.ndarray, long: bool) -> np.ndarray:
+    """Hair [n, 3] with more or less volume, and `long` hair longer or shorter than it was cut."""
+    low, high = rest.min(0), rest.max(0)
+    middle = (low + high) / 2
+    middle[2] = high[2] - 0.12
+    volume = 1 + (abs(rng.normal(0, 0.13)) if long else abs(rng.normal(0, 0.04)))
+    styled = middle + (rest - middle) * np.array([volume, volume, 1 + 0.6 * (volume - 1)], np.float32)
+    below = styled[:, 2] < middle[2]
+    if long:
+        styled[below, 2] = middle[2] + (styled[below, 2] - middle[2]) * rng.uniform(0.8, 1.5)
+    return styled.astype(np.float32)
 
 
 class Wardrobe:
@@ -83,8 +96,9 @@ class Wardrobe:
         for name in wears:
             self._add_garment(assembly, rng, name, vertices, skin_row, identity.hair)
         height = float(body[:, 2].max() - body[:, 2].min())
-        for accessory in self._accessories(rng, body, heads, height, pieces):
-            self._add_accessory(assembly, rng, accessory, heads)
+        short = any(n.startswith("short") for n in wears)
+        for accessory in self._accessories(rng, body, heads, height, pieces, tied=short and identity.female):
+            self._add_accessory(assembly, rng, accessory, heads, identity.hair)
         grip = self._fill_hands(assembly, rng, heads)
         rig = self.model.rig
         leg = heads[rig.index["upperleg01.L"], 2] - heads[rig.index["foot.L"], 2]
@@ -108,13 +122,17 @@ class Wardrobe:
         line = self._levels.brow + rng.uniform(0.02, 0.05)
         return [("beanie", self.tailor.beanie(vertices, line, rng.uniform(0.016, 0.024)))]
 
-    def _accessories(self, rng, body, heads, height: float, pieces) -> list[Accessory]:
-        """Things to wear, placed on this body."""
+    def _accessories(self, rng, body, heads, height: float, pieces, tied: bool) -> list[Accessory]:
+        """Things to wear, placed on this body; `tied`: whether long hair may be tied."""
         found, index = [], self.model.rig.index
+        skull = body[body[:, 2] > body[:, 2].max() - 0.085 * height]
+        if tied and rng.random() < 0.7:
+            tie = tail if rng.random() < 0.55 else bun
+            found.append(tie(skull[skull[:, 1].argmax()], skull[skull[:, 2].argmax()], rng))
         eyes = heads[index["eye.L"]], heads[index["eye.R"]]
         if rng.random() < 0.16:
             found.append(glasses(*eyes, rng))
-        if rng.random() < 0.1:
+        if rng.random() < 0.08:
             z = heads[index["spine01"], 2]
             near = (np.abs(body[:, 2] - z) < 0.06 * height) & (np.abs(body[:, 0]) < 0.07 * height)
             found.append(backpack(np.array([0, body[near, 1].max(), z]), height, rng))
@@ -136,7 +154,8 @@ class Wardrobe:
         if rng.random() < 0.87:
             wears += pick("shoes")
         if rng.random() < 0.92:
-            wears += pick("hair", lambda n: female or n.startswith(("short", "afro")) or rng.random() < 0.12)
+            long = rng.random() < (0.65 if female else 0.15)
+            wears += pick("hair", lambda n: n.startswith("short") != long)
         wears += pick("brow")
         if rng.random() < 0.07:
             wears += pick("hat")
@@ -186,7 +205,7 @@ class Wardrobe:
                 dense=np.ones(len(piece.rest), np.float32),
             )
 
-    def _add_stiff(self, assembly: Assembly, rng, shape, bone: str, heads: np.ndarray, part: int, **kind) -> None:
+    def _add_stiff(self, assembly: Assembly, row, shape, bone: str, heads: np.ndarray, part: int, **kind) -> None:
         """A thing that follows one bone, its charts (where `dense`) those of the surface below."""
         rig, count = self.model.rig, len(shape.vertices)
         weights, bone_index = np.zeros((count, 6), np.float32), np.zeros((count, 6), np.int32)
@@ -197,7 +216,7 @@ class Wardrobe:
         assembly.add(
             rest=shape.vertices.astype(np.float32),
             faces=shape.faces,
-            material=assembly.material(finishes.thing(rng), 0),
+            material=assembly.material(row, 0),
             corner_uv=shape.corner_uv.astype(np.float32),
             weights=weights,
             bone_index=bone_index,
@@ -207,11 +226,12 @@ class Wardrobe:
             **kind,
         )
 
-    def _add_accessory(self, assembly: Assembly, rng, accessory: Accessory, heads: np.ndarray) -> None:
-        dense = np.full(len(accessory.shape.vertices), accessory.on_head, np.float32)
-        part = PARTS.index("head" if accessory.on_head else "torso")
+    def _add_accessory(self, assembly: Assembly, rng, accessory: Accessory, heads, hair: np.ndarray) -> None:
+        dense = np.broadcast_to(np.float32(accessory.on_head), len(accessory.shape.vertices))
+        part = PARTS.index("head" if np.any(accessory.on_head) else "torso")
+        row = finishes.tied_hair(rng, hair) if accessory.hair else finishes.thing(rng)
         flags = _FLAGS["accessory"]
-        self._add_stiff(assembly, rng, accessory.shape, accessory.bone, heads, part, flags=flags, dense=dense)
+        self._add_stiff(assembly, row, accessory.shape, accessory.bone, heads, part, flags=flags, dense=dense)
 
     def _fill_hands(self, assembly: Assembly, rng, heads: np.ndarray) -> np.ndarray:
         """Something in some hands; returns the curls [10, 3] of fingers that hold, NaN for those that are free."""
@@ -221,7 +241,9 @@ class Wardrobe:
                 held = draw_held(self.model.rig, heads, side, rng)
                 none = np.zeros(len(held.shape.vertices), np.float32)
                 flags = _FLAGS["held"]
-                self._add_stiff(assembly, rng, held.shape, held.bone, heads, 0, flags=flags, dense=none, own=False)
+                self._add_stiff(
+                    assembly, finishes.thing(rng), held.shape, held.bone, heads, 0, flags=flags, dense=none, own=False
+                )
                 grip[first : first + 5] = held.curls
         return grip
 
@@ -230,15 +252,18 @@ class Wardrobe:
         texture = int(garment.texture[rng.integers(len(garment.texture))])
         waist = self._levels.waist + 0.03
         row = finishes.garment(rng, garment.kind, self._luminance[texture], waist, skin_row, hair)
+        rest = fit(
+            garment.binding_index,
+            garment.binding_weight,
+            garment.offset,
+            garment.scale_vertices,
+            garment.scale_reference,
+            vertices,
+        )
+        if garment.kind == "hair":
+            rest = _styled(rng, rest, long=not name.startswith("short"))
         assembly.add(
-            rest=fit(
-                garment.binding_index,
-                garment.binding_weight,
-                garment.offset,
-                garment.scale_vertices,
-                garment.scale_reference,
-                vertices,
-            ),
+            rest=rest,
             faces=garment.faces,
             flags=_FLAGS[garment.kind],
             material=assembly.material(row, texture),

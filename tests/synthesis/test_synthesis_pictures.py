@@ -149,12 +149,12 @@ def test_flow_carries_one_frame_onto_the_next(source, request):
 
 def test_a_still_shot_has_no_flow_on_the_backdrop(toy):
     rng = np.random.default_rng(8)
-    scene = toy.scenes.draw(rng, frames=2, framing="empty")
+    scene = toy.scenes.draw(rng, frames=2, framing="empty", backdrop="photograph")
     still = replace(scene.camera, velocity=np.zeros(3), spin=np.zeros(3))
-    first = next(iter(toy.shot(replace(scene, camera=still), rng)))
+    first = next(iter(toy.shot(replace(scene, camera=still, props=[]), rng)))
     flow, visible = first.forward
     assert np.abs(flow).max() < 1e-2
-    assert visible.mean() > 0.9  # all but the rims of things
+    assert visible.mean() > 0.98  # all but the picture's edge
 
 
 def test_data_set_is_the_same_for_any_number_of_workers(toy, tmp_path):

@@ -17,7 +17,7 @@ from ddp_video.structures import FrameBatch
 from ddp_video.video import VideoReader
 
 CLIP = Path(__file__).parents[1] / "examples" / "people.mp4"
-ROUNDS = 30  # of bisection
+ROUNDS = 14  # of bisection
 PERSON_HEIGHT = 400  # px, of a person at scale 1
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from statistics import median
+from unittest.mock import patch
+
+import torch
 
 LEAST_ROUNDS = 2  # of what is slow; see `compare`
 
@@ -32,11 +35,19 @@ def compare(calls: dict[str, Callable], rounds: int, seconds: float = 60) -> dic
         if number > LEAST_ROUNDS and time.perf_counter() - began > seconds:
             break
         for name, call in calls.items():
+            _wait()
             wall, cpu = time.perf_counter(), time.process_time()
             call()
+            _wait()
             if number:
                 found[name].append((time.perf_counter() - wall, time.process_time() - cpu))
     return {name: Timing(*map(median, zip(*of_call, strict=True))) for name, of_call in found.items()}
+
+
+def _wait() -> None:
+    """Until the GPU, if there is one, has done all that it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 class Stopwatch:
@@ -53,6 +64,7 @@ class Stopwatch:
         try:
             yield
         finally:
+            _wait()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             inner = self._open.pop()
             if self._open:
@@ -61,8 +73,8 @@ class Stopwatch:
             before = self.total[name]
             self.total[name] = Timing(before.wall + wall - inner[0], before.cpu + cpu - inner[1])
 
-    def attach(self, owner: object, method: str, name: str) -> None:
-        """Count every call of a method of one object as a stage."""
+    def calls(self, owner: object, method: str, name: str) -> AbstractContextManager:
+        """While it lasts, every call of a method, of one object or of a class, counts as a stage."""
         call = getattr(owner, method)
 
         @wraps(call)
@@ -70,4 +82,14 @@ class Stopwatch:
             with self.stage(name):
                 return call(*args, **kwargs)
 
-        setattr(owner, method, timed)
+        return patch.object(owner, method, timed)
+
+    def items(self, source: Iterable, name: str) -> Iterator:
+        """The items of `source`; the waiting for them counts as a stage."""
+        iterator, end = iter(source), object()
+        while True:
+            with self.stage(name):
+                item = next(iterator, end)
+            if item is end:
+                return
+            yield item

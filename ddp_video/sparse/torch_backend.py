@@ -22,9 +22,8 @@ class _GatherConv(torch.autograd.Function):
     def forward(ctx, features, weight, bias, neighbours):
         ctx.save_for_backward(features, weight, neighbours)
         ctx.has_bias = bias is not None
-        # [9 C_in, C_out], rows ordered (tap, channel) as the gathered neighbourhoods are.
-        matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
-        return _convolve(features, matrix, bias, neighbours)
+        # [C_out, 9 C_in], columns ordered (tap, channel) as the gathered neighbourhoods are.
+        return _convolve(features, weight.permute(0, 2, 3, 1).flatten(1), bias, neighbours)
 
     @staticmethod
     def backward(ctx, grad):
@@ -33,8 +32,7 @@ class _GatherConv(torch.autograd.Function):
         grad_features = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             # If a is tap k of b then b is tap 8-k of a: the transposed convolution is one with the kernel turned.
-            matrix = weight.flip(2, 3).permute(2, 3, 0, 1).reshape(-1, weight.shape[1])
-            grad_features = _convolve(grad, matrix, None, neighbours)
+            grad_features = _convolve(grad, weight.flip(2, 3).permute(1, 2, 3, 0).flatten(1), None, neighbours)
         if ctx.needs_input_grad[1]:
             c_out, c_in = weight.shape[:2]
             total = torch.zeros(9 * c_in, c_out, dtype=torch.float32, device=grad.device)
@@ -47,13 +45,27 @@ class _GatherConv(torch.autograd.Function):
 
 
 def _convolve(features: Tensor, matrix: Tensor, bias: Tensor | None, neighbours: Tensor) -> Tensor:
-    out = features.new_empty(len(features), matrix.shape[1])
+    """matrix: [C_out, 9 C_in]."""
+    out = features.new_empty(len(features), len(matrix))
+    onednn = _is_onednn_faster(features)
     for patches, rows in _neighbourhoods(features, neighbours):
-        if bias is None:
-            torch.mm(patches, matrix, out=out[rows])
+        if onednn:
+            out[rows] = torch.ops.mkldnn._linear_pointwise(patches, matrix, bias, "none", [], "")
+        elif bias is None:
+            torch.mm(patches, matrix.T, out=out[rows])
         else:
-            torch.addmm(bias, patches, matrix, out=out[rows])
+            torch.addmm(bias, patches, matrix.T, out=out[rows])
     return out
+
+
+def _is_onednn_faster(features: Tensor) -> bool:
+    """PyTorch multiplies float32 matrices with MKL, which on AMD's processors runs at half the speed of oneDNN."""
+    return (
+        features.dtype == torch.float32
+        and features.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+    )
 
 
 def _neighbourhoods(features: Tensor, neighbours: Tensor):

@@ -1,0 +1,26 @@
+"""What a run of the benchmarks was asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SIZE = (800, 1333)  # px, the paper's input
+
+
+@dataclass(frozen=True)
+class Settings:
+    """rounds: that are counted, of each measurement. scale: of all pictures and clips; 1 measures, less only tries out.
+
+    detectron2: a built checkout of the peer. flow_weights: of RAFT, so that its early stop can be measured as well.
+    """
+
+    device: str = "cpu"
+    rounds: int = 5
+    scale: float = 1.0
+    detectron2: Path | None = None
+    flow_weights: Path | None = None
+
+    def sides(self, *size: int) -> tuple[int, ...]:
+        """Sides in px, or a number of frames, at the scale of this run."""
+        return tuple(max(round(side * self.scale), 1) for side in size)

@@ -63,12 +63,11 @@ class BodyModel:
         _add_directions(coefficients, body.basis, self._basis_reach, vertices.reshape(-1))
         heads = body.bone_heads + (coefficients @ body.heads_basis).reshape(-1, 3)
         if expression:
-            head_size = (vertices[body.expression_vertex].max(0) - vertices[body.expression_vertex].min(0))[2]
-            canonical = body.canonical[body.expression_vertex]
-            scale = head_size / (canonical.max(0) - canonical.min(0))[2]
+            moved = body.expression_vertex
+            scale = np.ptp(vertices[moved, 2]) / np.ptp(body.canonical[moved, 2])
             for name, strength in expression.items():
                 movement = body.expressions[self.expression[name]]
-                vertices[body.expression_vertex] += np.float32(strength * scale) * movement
+                vertices[moved] += np.float32(strength * scale) * movement
         return vertices, heads.astype(np.float64)
 
 

@@ -26,9 +26,12 @@ def dye(row: np.ndarray, first: int, rng: np.random.Generator) -> None:
     row[first + m.FREQUENCY] = rng.uniform(30, 220)
 
 
-def blend_in(rng: np.random.Generator, rows: np.ndarray, colour: np.ndarray) -> None:
-    """Dye upper or lower clothes or both of somebody's material rows [M, COLUMNS], in place, in about a colour [3] BGR."""
-    which = rng.choice(["upper", "lower", "both"], p=[0.5, 0.2, 0.3])
+def blend_in(rng: np.random.Generator, rows: np.ndarray, colour: np.ndarray, whole: bool) -> None:
+    """Dye somebody's clothes, the upper, the lower or both (always if `whole`), in about a colour [3] BGR.
+
+    rows: [M, COLUMNS] the person's materials, changed in place.
+    """
+    which = "both" if whole else rng.choice(["upper", "lower", "both"], p=[0.5, 0.2, 0.3])
     clothes = np.isin(rows[:, m.KIND], (m.SKIN, m.CLOTH))
     for name, first in (("upper", m.UPPER), ("lower", m.LOWER)):
         if which in (name, "both"):

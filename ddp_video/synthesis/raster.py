@@ -61,16 +61,30 @@ def project(
     return out
 
 
+@njit(cache=True, fastmath=True)
+def _extent(points, out):
+    """out (left, top, right, bottom) of the points ahead of the camera; whether there are any."""
+    found = False
+    for i in range(len(points)):
+        if points[i, 2] <= 0:
+            continue
+        for k in range(2):
+            out[k] = min(out[k], points[i, k]) if found else points[i, k]
+            out[k + 2] = max(out[k + 2], points[i, k]) if found else points[i, k]
+        found = True
+    return found
+
+
 def covered_region(points: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """(top, bottom, left, right), px of a picture [H, W] outside which nothing of points [n, 3] (px of the buffer) lies."""
-    ahead = points[points[:, 2] > 0, :2]
-    if not len(ahead):
+    extent = np.zeros(4)
+    if not _extent(points, extent):
         return 0, 0, 0, 0
-    (left, top), (right, bottom) = ahead.min(0) / SUBSAMPLES, ahead.max(0) / SUBSAMPLES + 1
+    left, top, right, bottom = extent / SUBSAMPLES
     height, width = shape
     return (
-        *np.clip([top, bottom], 0, height).astype(int).tolist(),
-        *np.clip([left, right], 0, width).astype(int).tolist(),
+        *np.clip([top, bottom + 1], 0, height).astype(int).tolist(),
+        *np.clip([left, right + 1], 0, width).astype(int).tolist(),
     )
 
 

@@ -13,7 +13,7 @@ from ddp_video.synthesis.flow import View, displacement
 from ddp_video.synthesis.labels import keypoint_labels, label_pixels
 from ddp_video.synthesis.lamps import Lighting
 from ddp_video.synthesis.materials import COLUMNS, noise_volume
-from ddp_video.synthesis.meshes import vertex_normals
+from ddp_video.synthesis.meshes import bounds, vertex_normals
 from ddp_video.synthesis.planes import Planes, draw_planes
 from ddp_video.synthesis.post import develop, grain, metered
 from ddp_video.synthesis.raster import CULL_BACK, SUBSAMPLES, Textures, Triangles, covered_region, project, rasterize
@@ -146,11 +146,11 @@ class Renderer:
             right /= np.linalg.norm(right)
             basis = np.stack([right, np.cross(right, light), light])
             seen = vertices @ basis.T.astype(np.float32)
-            low, high = seen.min(0), seen.max(0)
-            people = seen[: stage.start[len(scene.actors)]]
-            if len(people):  # sharp around people; what stands far from them casts no shadow
-                low[:2] = np.maximum(low, people.min(0) - _SHADOW_REACH)[:2]
-                high[:2] = np.minimum(high, people.max(0) + _SHADOW_REACH)[:2]
+            low, high = bounds(seen)
+            if scene.actors:  # sharp around people; what stands far from them casts no shadow
+                nearest, farthest = bounds(seen[: stage.start[len(scene.actors)]])
+                low[:2] = np.maximum(low, nearest - _SHADOW_REACH)[:2]
+                high[:2] = np.minimum(high, farthest + _SHADOW_REACH)[:2]
             scale = _SHADOW_SIDE / max(high[0] - low[0], high[1] - low[1], 1e-3)
             seen = (seen - low) * np.array([scale, scale, 1], np.float32) + np.array([0, 0, 1], np.float32)
             shadow_map = self._shadow_map

@@ -29,6 +29,7 @@ from ddp_video.synthesis.wardrobe import Wardrobe
 _ATTEMPTS = 5  # to draw a first person and a camera that sees them
 _GAP = 0.12  # m, at least, between landmarks of two people
 _BLENDS_IN = 0.12  # how often somebody wears a colour of the backdrop
+_ALL_DARK = 0.1  # how often somebody wears nothing but black
 _APART = 3  # every so many frames people are kept apart
 
 
@@ -107,9 +108,12 @@ class SceneMaker:
             actors = [first, *self._keep_apart(rng, first, others, camera, distance)]
         background = self.backdrops.draw(rng, camera, np.array([a.place for a in actors]).reshape(-1, 2), backdrop)
         for actor in actors:
-            colour = background.colour(rng)
-            if colour is not None and rng.random() < _BLENDS_IN:
-                blend_in(rng, actor.person.materials, colour)
+            odd = rng.random()
+            if odd < _BLENDS_IN:
+                colour = background.colour(rng)
+                blend_in(rng, actor.person.materials, colour, whole=False)
+            elif odd < _BLENDS_IN + _ALL_DARK:
+                blend_in(rng, actor.person.materials, np.full(3, rng.uniform(0.03, 0.16)), whole=True)
         lights, ambient = self.light(rng, background)
         outdoors = background.kind == "outdoors"
         return Scene(

@@ -19,6 +19,12 @@ from ddp_video.cli.options import progress_bar, quiet_option
     "moved, and plain videos, follow its flow.",
 )
 @click.option(
+    "--truth",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Exact labels of the clips, of each a folder of its name (`ddp-video synthesize video` writes them): also GPS AP, "
+    "parts, and identities of the labelled people.",
+)
+@click.option(
     "--flow",
     type=click.Choice(["dis", "raft", "auto"]),
     default="dis",
@@ -44,7 +50,7 @@ from ddp_video.cli.options import progress_bar, quiet_option
     help="Write a page with table, curves and the inputs side by side as video to this folder.",
 )
 @quiet_option
-def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file, report, quiet):
+def evaluate_stability(inputs, source, truth, flow, flow_weights, json_file, plot_file, report, quiet):
     """Compare how steady videos are: ITF, ISI, E_warp and, of run folders, chart flips, drift, jitter and lag.
 
     Each of A, B... is a video or a run folder, or a folder of run folders, whose clips of equal names are compared and
@@ -67,7 +73,7 @@ def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file,
     measured = {}
     for clip, paths in clips.items():
         with progress_bar(clip or "measuring", quiet) as progress:
-            measured[clip] = measure(paths, source, estimator, progress)
+            measured[clip] = measure(paths, source, estimator, progress, truth and _labels(truth, paths[0]))
         if len(clips) > 1:
             click.echo(f"{clip}\n{table(measured[clip])}\n")
         if report:
@@ -82,6 +88,12 @@ def evaluate_stability(inputs, source, flow, flow_weights, json_file, plot_file,
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if plot_file:
         save_plot(pooled, plot_file)
+
+
+def _labels(truth: Path, run: Path) -> Path:
+    """The folder of a clip's labels: its name in `truth`, or `truth` itself."""
+    own = truth / run.resolve().name
+    return own if own.is_dir() else truth
 
 
 def _clips(inputs: tuple[Path, ...]) -> dict[str, list[Path]]:

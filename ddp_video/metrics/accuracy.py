@@ -9,9 +9,9 @@ import torch
 
 from ddp_video.decode import decode
 from ddp_video.errors import DataError
-from ddp_video.metrics.gps import AccuracyEvaluator
+from ddp_video.metrics.gps import AccuracyEvaluator, LabelledPerson
 from ddp_video.metrics.labels import LabelledImages
-from ddp_video.structures import FrameBatch, FramePrediction
+from ddp_video.structures import DensePose, FrameBatch, FramePrediction
 
 # Precision over all recalls needs the doubtful detections too: the least score that the paper's detector keeps.
 SCORE_THRESHOLD = 0.05
@@ -42,12 +42,22 @@ def measure(
         DataError: a picture and its prediction differ in size, so they cannot belong together.
     """
     for prediction, index in zip(predictions, indices, strict=True):
-        people = labels.people(index)
-        size = prediction.grid.frame_size
-        if people and people[0].mask.shape != size:
-            raise DataError(
-                f"prediction {prediction.index} is of a frame of {size[1]}x{size[0]} px, its labels of "
-                f"{people[0].mask.shape[1]}x{people[0].mask.shape[0]} px: are these the labels of that run?"
-            )
-        found = prediction.instances
-        evaluator.add(decode(prediction), found.boxes_xyxy.numpy(), found.scores.numpy(), people)
+        measure_one(prediction, decode(prediction), labels.people(index), evaluator)
+
+
+def measure_one(
+    prediction: FramePrediction, pose: DensePose, people: Sequence[LabelledPerson], evaluator: AccuracyEvaluator
+) -> None:
+    """Feed the evaluator with one prediction, its decoded dense pose, and the people of its picture.
+
+    Raises:
+        DataError: as `measure`.
+    """
+    size = prediction.grid.frame_size
+    if people and people[0].mask.shape != size:
+        raise DataError(
+            f"prediction {prediction.index} is of a frame of {size[1]}x{size[0]} px, its labels of "
+            f"{people[0].mask.shape[1]}x{people[0].mask.shape[0]} px: are these the labels of that run?"
+        )
+    found = prediction.instances
+    evaluator.add(pose, found.boxes_xyxy.numpy(), found.scores.numpy(), people)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ddp_video.charts import MIRROR, NUM_CLASSES, PART_OF_CHART
@@ -12,6 +14,13 @@ class PartAgreement:
 
     def __init__(self):
         self._pairs = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)  # [labelled, predicted]
+
+    @classmethod
+    def joined(cls, agreements: Iterable[PartAgreement]) -> PartAgreement:
+        out = cls()
+        for one in agreements:
+            out._pairs += one._pairs
+        return out
 
     def add(self, predicted: np.ndarray, labelled: np.ndarray) -> None:
         """Charts [P]: predicted 0..24 (0 = background), labelled 1..24."""

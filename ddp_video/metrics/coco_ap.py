@@ -8,6 +8,7 @@ unannotated one (box IoU >= .8) without matching anybody, or that matches nobody
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,15 @@ class AveragePrecision:
     def __init__(self, published: bool = False):
         self.published = published
         self._images: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]] = {name: [] for name in AREAS}
+
+    @classmethod
+    def joined(cls, parts: Sequence[AveragePrecision]) -> AveragePrecision:
+        """One that has gathered the images of all."""
+        out = cls(parts[0].published)
+        for name, images in out._images.items():
+            for part in parts:
+                images.extend(part._images[name])
+        return out
 
     def add(self, image: Candidates) -> None:
         best = np.argsort(-image.scores, kind="stable")[:MAX_DETECTIONS]

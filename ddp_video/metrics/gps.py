@@ -8,6 +8,7 @@ detections never share a point.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +59,19 @@ class AccuracyEvaluator:
         self.agreement = PartAgreement()
         self.num_images = self.num_people = self.num_ignored = 0
         self._precision = {metric: AveragePrecision(published) for metric in METRICS}
+
+    @classmethod
+    def joined(cls, evaluators: Sequence[AccuracyEvaluator]) -> AccuracyEvaluator:
+        """One that has seen the images of all; they count alike."""
+        out = cls(evaluators[0].geodesics, evaluators[0].published)
+        out.agreement = PartAgreement.joined([one.agreement for one in evaluators])
+        out.num_images = sum(one.num_images for one in evaluators)
+        out.num_people = sum(one.num_people for one in evaluators)
+        out.num_ignored = sum(one.num_ignored for one in evaluators)
+        out._precision = {
+            metric: AveragePrecision.joined([one._precision[metric] for one in evaluators]) for metric in METRICS
+        }
+        return out
 
     def add(
         self, dense_pose: DensePose, boxes_xyxy: np.ndarray, scores: np.ndarray, people: list[LabelledPerson]

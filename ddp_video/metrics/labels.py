@@ -53,6 +53,10 @@ class DenseLabels:
     def image(self, index: int) -> np.ndarray:
         return self._pictures[index].image
 
+    def instance(self, index: int) -> np.ndarray:
+        """[H, W] number of the person at every pixel, 0 = nobody."""
+        return self._pictures[index].instance
+
     def people(self, index: int) -> list[LabelledPerson]:
         sample = self._pictures[index]
         rng = np.random.default_rng([SEED, index])

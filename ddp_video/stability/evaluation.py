@@ -18,6 +18,8 @@ import numpy as np
 
 from ddp_video.decode import decode
 from ddp_video.errors import VideoOpenError
+from ddp_video.metrics.geodesics import load_body
+from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.stability import (
     ChartStability,
     Correspondence,
@@ -29,7 +31,8 @@ from ddp_video.metrics.stability import (
 )
 from ddp_video.render import iuv
 from ddp_video.runs import RUN_FILE, RunFolder
-from ddp_video.structures import FramePrediction
+from ddp_video.stability.truth import LabelledClip
+from ddp_video.structures import DensePose, FramePrediction
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
 from ddp_video.video import VideoReader
@@ -42,7 +45,8 @@ class StabilityResult:
     """What was measured on one input.
 
     series: by name, see `METRICS` of `stability.table`. id_switches: None where there are no identities. lag: against
-    the first run folder of the same video; None for that one and for plain videos.
+    the first run folder of the same video; None for that one and for plain videos. accuracy: against exact labels, where
+    there are some; id_switches are then those of the labelled people.
     """
 
     name: str
@@ -51,6 +55,7 @@ class StabilityResult:
     series: dict[str, Series] = field(default_factory=dict)
     id_switches: int | None = None
     lag: Lag | None = None
+    accuracy: AccuracyEvaluator | None = None
 
 
 def evaluate_stability(
@@ -58,15 +63,20 @@ def evaluate_stability(
     source: str | Path | None = None,
     flow: FlowEstimator | None = None,
     progress: Callable[[int, int | None], None] | None = None,
+    truth: str | Path | None = None,
 ) -> list[StabilityResult]:
     """Measure video files and run folders together, one result each.
 
     source: where the video is that run folders were made from, if it has moved, and whose flow plain videos follow.
     flow: default DIS, which gives the same figures on every machine. progress: called with frames done and in all.
+    truth: folder of the clip's exact labels, see `stability.truth`; every input must then be a run folder.
     """
     if not inputs:
         raise ValueError("nothing to evaluate: give at least one video or run folder")
+    if truth and not all((Path(path) / RUN_FILE).is_file() for path in inputs):
+        raise ValueError("only run folders can be measured against labels, and there is a plain video among the inputs")
     flow = flow or DISFlow()
+    geodesics = load_body() if truth else None
     with ExitStack() as stack:
         motions: dict[str, _Motion] = {}
         measured = []
@@ -74,7 +84,8 @@ def evaluate_stability(
             of = _RunInput(Path(path), source) if (Path(path) / RUN_FILE).is_file() else _VideoInput(path, source)
             if of.motion_key not in motions:
                 motions[of.motion_key] = _Motion(of.moving(), flow, stack)
-            measured.append(_Measurement(of, motions[of.motion_key], stack))
+            labels = LabelledClip(Path(truth), of.frame_count, of.charts, geodesics) if truth else None
+            measured.append(_Measurement(of, motions[of.motion_key], stack, labels))
         total = max((m.frame_count for m in measured if m.frame_count), default=None)
         done = 0
         while True:
@@ -109,6 +120,7 @@ def pool(results: Sequence[StabilityResult], name: str) -> StabilityResult:
     """The results of several clips as one: means over all their pairs of frames, counts added up."""
     lags = [result.lag for result in results if result.lag]
     switches = [result.id_switches for result in results if result.id_switches is not None]
+    accuracy = [result.accuracy for result in results if result.accuracy]
     return StabilityResult(
         name,
         sum(result.frames for result in results),
@@ -116,13 +128,15 @@ def pool(results: Sequence[StabilityResult], name: str) -> StabilityResult:
         {key: Series.joined([result.series[key] for result in results]) for key in results[0].series},
         sum(switches) if switches else None,
         Lag.joined(lags) if lags else None,
+        AccuracyEvaluator.joined(accuracy) if accuracy else None,
     )
 
 
 class _Step(NamedTuple):
-    """One frame of an input: its picture, and of a run folder the dense pose as a picture, and the prediction."""
+    """One frame of an input: its picture, and of a run folder the dense pose, that as a picture, and the prediction."""
 
     picture: np.ndarray
+    pose: DensePose | None = None
     charts: np.ndarray | None = None
     prediction: FramePrediction | None = None
 
@@ -150,6 +164,7 @@ class _RunInput:
         self._picture = VideoReader(picture_video(path))
         self._predictions = self._run.predictions
         self.frame_count = len(self._predictions)
+        self.charts = self._run.facts["charts"]
         self.motion_key = json.dumps([str(source), self._run.facts["source"]], sort_keys=True)
 
     def moving(self) -> VideoReader:
@@ -157,10 +172,9 @@ class _RunInput:
 
     def steps(self) -> Iterator[_Step]:
         pictures = (frame.rgb for frame in self._picture)
-        return (
-            _Step(picture, iuv(decode(prediction)), prediction)
-            for picture, prediction in zip(pictures, self._predictions, strict=False)
-        )
+        for picture, prediction in zip(pictures, self._predictions, strict=False):
+            pose = decode(prediction)
+            yield _Step(picture, pose, iuv(pose), prediction)
 
 
 class _Motion:
@@ -189,7 +203,9 @@ class _Motion:
 class _Measurement:
     """The accumulators of one input."""
 
-    def __init__(self, of: _VideoInput | _RunInput, motion: _Motion, stack: ExitStack):
+    def __init__(
+        self, of: _VideoInput | _RunInput, motion: _Motion, stack: ExitStack, labels: LabelledClip | None = None
+    ):
         self._name, self.frame_count, self.motion = of.name, of.frame_count, motion
         self._steps = stack.enter_context(closing(of.steps()))
         self._step: _Step | None = None
@@ -197,6 +213,7 @@ class _Measurement:
         self._picture, self._warp, self._charts = PictureStability(), WarpStability(), ChartStability()
         self._identities: IdentitySwitches | None = None
         self._lag: Lag | None = None
+        self._labels = labels
 
     def advance(self) -> bool:
         """Measure the next frame; False when there is none."""
@@ -218,6 +235,8 @@ class _Measurement:
         if step.prediction is not None:
             self._identities = self._identities or IdentitySwitches()
             self._identities.push(step.prediction, points)
+            if self._labels:
+                self._labels.push(self._frames - 1, step.prediction, step.pose, new_shot=points is None)
         return True
 
     def compare(self, reference: _Measurement) -> None:
@@ -237,4 +256,8 @@ class _Measurement:
             "edge_jitter": self._charts.jitter,
         }
         switches = self._identities.count if self._identities else None
-        return StabilityResult(self._name, self._frames, self._picture.identical_pairs, series, switches, self._lag)
+        accuracy = None
+        if self._labels:
+            switches, accuracy = self._labels.identities.switches, self._labels.accuracy
+        identical = self._picture.identical_pairs
+        return StabilityResult(self._name, self._frames, identical, series, switches, self._lag, accuracy)

@@ -15,7 +15,17 @@ from ddp_video.errors import OutputError
 from ddp_video.metrics.similarity import PSNR_CAP
 from ddp_video.stability.evaluation import StabilityResult, picture_video
 from ddp_video.stability.plot import COLOURS, moving_mean, ticks, value_range
-from ddp_video.stability.table import METRICS, change, counts, number, title
+from ddp_video.stability.table import (
+    ACCURACY,
+    COUNTS,
+    METRICS,
+    accuracies,
+    accuracy_changes,
+    change,
+    counts,
+    number,
+    title,
+)
 from ddp_video.video import VideoReader, VideoWriter
 
 PAGE, VIDEO = "index.html", "side_by_side.mp4"
@@ -67,7 +77,8 @@ def page(results: Sequence[StabilityResult], flow: str) -> str:
 
 
 def _table(results: Sequence[StabilityResult], shown: Sequence[str]) -> str:
-    head = ["", "frames", *(title(METRICS[key]) for key in shown), "identical pairs", "id switches", "lag", "changed"]
+    labelled = any(result.accuracy for result in results)
+    head = ["", "frames", *(title(METRICS[key]) for key in shown), *COUNTS, *(ACCURACY if labelled else ())]
     rows = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]
     for index, result in enumerate(results):
         cells = [f"<td>{_key(index)}{html.escape(result.name)}</td><td>{result.frames}</td>"]
@@ -82,6 +93,11 @@ def _table(results: Sequence[StabilityResult], shown: Sequence[str]) -> str:
                 value += f"<span{colour}>{change(first, series.value, metric)}</span>"
             cells.append(f"<td>{value}</td>")
         cells += [f"<td>{html.escape(cell)}</td>" for cell in counts(result)]
+        if labelled:
+            gains = accuracy_changes(results[0], result) if index else [""] * len(ACCURACY)
+            cells += [
+                f"<td>{cell}<span>{gain}</span></td>" for cell, gain in zip(accuracies(result), gains, strict=True)
+            ]
         rows.append("".join(cells))
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 

@@ -37,25 +37,29 @@ METRICS = {
 }
 
 
+COUNTS = ("identical pairs", "id switches", "lag", "changed")
+
+# Against exact labels: columns of the accuracy table, shares of 1.
+ACCURACY = {
+    "GPS AP": lambda accuracy: accuracy.table()["GPS"]["AP"],
+    "GPSm AP": lambda accuracy: accuracy.table()["GPSm"]["AP"],
+    "part": lambda accuracy: accuracy.agreement.rates()["part"],
+    "found": lambda accuracy: accuracy.agreement.rates()["found"],
+}
+
+
 def table(results: Sequence[StabilityResult]) -> str:
     """Aligned columns, one row an input; from the second on also the change against the first."""
     shown = [key for key in METRICS if any(math.isfinite(result.series[key].value) for result in results)]
-    header = [
-        "",
-        "frames",
-        *(title(METRICS[key]) for key in shown),
-        "identical pairs",
-        "id switches",
-        "lag",
-        "changed",
-    ]
+    header = ["", "frames", *(title(METRICS[key]) for key in shown), *COUNTS, *ACCURACY]
     rows = []
     for result in results:
         values = [number(result.series[key].value, METRICS[key]) for key in shown]
-        rows.append([result.name, str(result.frames), *values, *counts(result)])
+        rows.append([result.name, str(result.frames), *values, *counts(result), *accuracies(result)])
         if result is not results[0]:
             changes = [change(results[0].series[key].value, result.series[key].value, METRICS[key]) for key in shown]
-            rows.append(["  against the first", "", *changes, "", "", "", ""])
+            gains = accuracy_changes(results[0], result)
+            rows.append(["  against the first", "", *changes, *[""] * len(COUNTS), *gains])
     used = [column for column in range(len(header)) if column == 0 or any(row[column] not in ("", "-") for row in rows)]
     return _aligned([[row[column] for column in used] for row in [header, *rows]])
 
@@ -79,6 +83,7 @@ def as_json(results: Sequence[StabilityResult], curves: bool = True) -> dict:
                 "id_switches": result.id_switches,
                 "lag_frames": _finite(result.lag.frames) if result.lag else None,
                 "changed": _finite(result.lag.changed) if result.lag else None,
+                "accuracy": {name: _finite(value) for name, value in accuracy_of(result).items()} or None,
                 **{key: measure(key, result) for key in METRICS},
             }
             for result in results
@@ -107,13 +112,34 @@ def change(first: float, value: float, metric: Metric) -> str:
     return f"x {value / first:.2f}" if first else "-"
 
 
+def accuracy_of(result: StabilityResult) -> dict[str, float]:
+    """Shares of 1 by the names of `ACCURACY`; empty where there are no labels."""
+    return {name: float(read(result.accuracy)) for name, read in ACCURACY.items()} if result.accuracy else {}
+
+
+def accuracies(result: StabilityResult) -> list[str]:
+    """One cell for each of `ACCURACY`, percent."""
+    values = accuracy_of(result)
+    return [_percent(values[name]) if name in values else "-" for name in ACCURACY]
+
+
+def accuracy_changes(first: StabilityResult, result: StabilityResult) -> list[str]:
+    before, after = accuracy_of(first), accuracy_of(result)
+    both = before.keys() & after.keys()
+    return [f"{100 * (after[name] - before[name]):+.1f}" if name in both else "" for name in ACCURACY]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
+
+
 def counts(result: StabilityResult) -> list[str]:
+    """One cell for each of `COUNTS`."""
     switches = "-" if result.id_switches is None else str(result.id_switches)
     if result.lag is None:
         return [str(result.identical_pairs), switches, "-", "-"]
     lag = f"{result.lag.frames:+.2f}" if math.isfinite(result.lag.frames) else "-"
-    changed = f"{100 * result.lag.changed:.1f} %" if math.isfinite(result.lag.changed) else "-"
-    return [str(result.identical_pairs), switches, lag, changed]
+    return [str(result.identical_pairs), switches, lag, _percent(result.lag.changed)]
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -1,0 +1,66 @@
+"""Run folders of labelled clips against their exact labels: whether what got steadier also stayed right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ddp_video.errors import DataError
+from ddp_video.metrics.accuracy import measure_one
+from ddp_video.metrics.geodesics import Geodesics
+from ddp_video.metrics.gps import AccuracyEvaluator
+from ddp_video.metrics.labels import DenseLabels
+from ddp_video.structures import DensePose, FramePrediction
+
+LEAST_SEEN = 0.3  # of a labelled person's pixels: somebody must own so many to be who follows him
+SMALLEST = 400  # px of a labelled person who is followed
+
+
+class LabelledClip:
+    """Measures the frames of one run folder, in order, against the labels of its clip.
+
+    Args:
+        folder: the clip's frames and label maps, as `ddp-video synthesize video` writes them.
+        frame_count, charts: of the run folder.
+    Raises:
+        DataError: where the labels cannot be those of the run.
+    """
+
+    def __init__(self, folder: Path, frame_count: int, charts: str, geodesics: Geodesics):
+        self._labels = DenseLabels(folder)
+        if len(self._labels) != frame_count:
+            raise DataError(f"{folder} labels {len(self._labels)} frames and the run folder holds {frame_count}")
+        if charts != self._labels.charts:
+            raise DataError(f"the predictions speak the charts of {charts}, the labels those of {self._labels.charts}")
+        self.accuracy = AccuracyEvaluator(geodesics)
+        self.identities = FollowedPeople()
+
+    def push(self, index: int, prediction: FramePrediction, pose: DensePose, new_shot: bool) -> None:
+        """Frame `index`; new_shot: a cut lies before it, and nobody is expected to be followed across."""
+        measure_one(prediction, pose, self._labels.people(index), self.accuracy)
+        track_id = np.concatenate([[0], prediction.instances.track_id.numpy()])
+        self.identities.push(track_id[pose.instance.numpy()], self._labels.instance(index), new_shot)
+
+
+class FollowedPeople:
+    """How often the identity that follows a labelled person changes, however long he was hidden in between.
+
+    Who follows him is the track that owns most of his visible pixels. The two maps are [H, W], 0 = nobody.
+    """
+
+    def __init__(self):
+        self.switches = 0
+        self._follower: dict[int, int] = {}
+
+    def push(self, track: np.ndarray, labelled: np.ndarray, new_shot: bool = False) -> None:
+        if new_shot:
+            self._follower = {}
+        for person in np.unique(labelled[labelled > 0]).tolist():
+            tracks = track[labelled == person]
+            owned = tracks[tracks > 0]
+            if len(tracks) < SMALLEST or len(owned) < LEAST_SEEN * len(tracks):
+                continue
+            follower = int(np.bincount(owned).argmax())
+            self.switches += self._follower.get(person, follower) != follower
+            self._follower[person] = follower

@@ -11,8 +11,9 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from ddp_video.model.predictor import DDPPredictor
 from ddp_video.pictures import PictureSettings, PictureWriters
 from ddp_video.predictions import PredictionWriter, round_to_half
 from ddp_video.runs import RunFolder, run_name, versions
-from ddp_video.streaming import ahead
+from ddp_video.streaming import Stage, ahead
 from ddp_video.structures import FrameBatch, FramePrediction
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
 from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
@@ -90,17 +91,20 @@ def infer(
 
     def steps(store: PredictionWriter) -> Iterator[Step]:
         smoother = Smoother(smoothing or SmoothingSettings(radius=0), flow)
-        # Whole batches are predicted again, with identities as they were when the first of them came.
-        first = _first_needed(store, smoother, batch_size)
-        tracker = Tracker.restore(store.state(first)) if first else Tracker()
 
-        def raw(batch: FrameBatch) -> Iterator[Step]:
-            store.keep_state(batch.first_index, tracker.state())
-            for picture, prediction in zip(batch.data, predictor.predict(batch), strict=True):
-                frame = _rgb(picture)
-                yield frame, tracker.update(round_to_half(prediction), frame)
+        def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:
+            tracker: Tracker | None = None
+            for batch in batches:
+                # A run that goes on does so with identities as they were when this batch came.
+                tracker = tracker or (
+                    Tracker.restore(store.state(batch.first_index)) if batch.first_index else Tracker()
+                )
+                store.keep_state(batch.first_index, tracker.state())
+                for picture, prediction in zip(batch.data, predictor.predict(batch), strict=True):
+                    frame = _rgb(picture)
+                    yield frame, tracker.update(round_to_half(prediction), frame)
 
-        yield from _through_smoother(reader.batches(batch_size), first, raw, smoother, store)
+        yield from _through_smoother(reader.batches(batch_size), batch_size, raw, smoother, store)
 
     return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
 
@@ -138,43 +142,52 @@ def smooth(
     facts["smoothing"] = _smoothing_facts(smoothing, flow)
 
     def steps(store: PredictionWriter) -> Iterator[Step]:
-        smoother = Smoother(smoothing, flow)
-        first = _first_needed(store, smoother, 1)
+        def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:
+            for batch in batches:
+                for index, picture in enumerate(batch.data, batch.first_index):
+                    yield _rgb(picture), predictions[index]
 
-        def raw(batch: FrameBatch) -> Iterator[Step]:
-            for index, picture in enumerate(batch.data, batch.first_index):
-                yield _rgb(picture), predictions[index]
-
-        yield from _through_smoother(reader.batches(STAGE_DEPTH), first, raw, smoother, store)
+        yield from _through_smoother(reader.batches(STAGE_DEPTH), STAGE_DEPTH, raw, Smoother(smoothing, flow), store)
 
     return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
 
 
-def _first_needed(store: PredictionWriter, smoother: Smoother, multiple: int) -> int:
-    """The first frame that must be predicted again so that the first unfinished one comes out as ever."""
-    return max(0, store.frames_done - smoother.warm_up) // multiple * multiple
+def _through_smoother(
+    batches: Stage[FrameBatch],
+    size: int,
+    raw: Callable[[Iterator[FrameBatch]], Iterator[Step]],
+    smoother: Smoother,
+    store: PredictionWriter,
+) -> Iterator[Step]:
+    """Every frame with its finished prediction: stored ones as they are, the others from `raw` through the smoother.
 
+    What is missing comes out as it would have in a run that was never interrupted, since whole batches of `size` are
+    computed from so far before it to so far behind it as a frame depends on others.
+    """
 
-def _through_smoother(batches, first: int, raw, smoother: Smoother, store: PredictionWriter) -> Iterator[Step]:
-    """Every frame with its finished prediction: stored ones as they are, the others from `raw` through the smoother."""
-    done = store.frames_done
-    waiting: deque[np.ndarray] = deque()
+    def missing(batch: FrameBatch) -> bool:
+        first = batch.first_index
+        return store.lacks(range(max(first - smoother.look_ahead, 0), first + size + smoother.warm_up))
 
-    def finish(predictions: list[FramePrediction]) -> Iterator[Step]:
-        for prediction in predictions:
-            frame = waiting.popleft()
-            yield frame, store[prediction.index] if prediction.index < done else prediction
+    def smoothed(batches: Iterator[FrameBatch]) -> Iterator[Step]:
+        waiting: deque[np.ndarray] = deque()
+        for frame, prediction in raw(batches):
+            waiting.append(frame)
+            for done in smoother.push(prediction, frame):
+                yield waiting.popleft(), done
+        for done in smoother.flush():
+            yield waiting.popleft(), done
 
     with closing(batches):
-        for batch in batches:
-            for index, picture in enumerate(batch.data, batch.first_index):
-                if index < first:
-                    yield _rgb(picture), store[index]
-            if batch.first_index >= first:
-                for frame, prediction in raw(batch):
-                    waiting.append(frame)
-                    yield from finish(smoother.push(prediction, frame))
-        yield from finish(smoother.flush())
+        for compute, stretch in groupby(batches, missing):
+            if compute:
+                for frame, prediction in smoothed(stretch):
+                    index = prediction.index
+                    yield frame, prediction if store.lacks(range(index, index + 1)) else store[index]
+            else:
+                for batch in stretch:
+                    for index, picture in enumerate(batch.data, batch.first_index):
+                        yield _rgb(picture), store[index]
 
 
 def _run(
@@ -196,13 +209,14 @@ def _run(
                 return run
             run.facts["state"] = "running"
             run.save()
-        with ExitStack() as stack:
-            store = stack.enter_context(PredictionWriter(run.store, header=run.facts["source"], resume=resume))
-            resumed_at = store.frames_done
-            writers = stack.enter_context(PictureWriters(run.path, reader, pictures))
-            computed = stack.enter_context(closing(ahead(steps(store), STAGE_DEPTH)))
+        store = PredictionWriter(run.store, header=run.settings, resume=resume)
+        with PictureWriters(run.path, reader, pictures) as writers, ExitStack() as stack:
+            computed = ahead(steps(store), STAGE_DEPTH)
             drawing = ((prediction, writers.draw(frame, prediction)) for frame, prediction in computed)
-            drawn = stack.enter_context(closing(ahead(drawing, STAGE_DEPTH)))
+            drawn = ahead(drawing, STAGE_DEPTH)
+            # Left in the opposite order: what is finished goes to the disk before anything is waited for.
+            for context in (_running(drawn), _running(computed), store):
+                stack.enter_context(context)
             total = reader.frame_count
             count = 0
             for count, (prediction, images) in enumerate(drawn, 1):
@@ -215,9 +229,9 @@ def _run(
         run.facts["state"] = "finished"
         run.facts["statistics"] = {
             "frames": count,
-            "resumed_at": resumed_at,
+            "frames_found": store.frames_found,
             "seconds": round(seconds, 3),
-            "frames_per_second": round((count - resumed_at) / seconds, 3),
+            "frames_per_second": round((count - store.frames_found) / seconds, 3),
             "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "damaged_packets": reader.damaged_packets,
             "resized_frames": reader.resized_frames,
@@ -226,6 +240,19 @@ def _run(
         run.facts["versions"] = versions()
         run.save()
         return run
+
+
+@contextmanager
+def _running(stage: Stage) -> Iterator[None]:
+    """Closes a stage; after Ctrl-C without waiting for the batch that is on its way through the network."""
+    wait = True
+    try:
+        yield
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        stage.close(wait)
 
 
 def _is_sound(run: RunFolder) -> bool:

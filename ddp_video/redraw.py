@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,9 @@ class _Remembered:
 
     @classmethod
     def of(cls, run: RunFolder) -> _Remembered:
-        facts = dict(run.facts["source"])
-        clip = facts.pop("clip")
-        del facts["fingerprint"]
-        for name in ("time_base", "average_rate", "pixel_aspect"):
-            facts[name] = Fraction(facts[name])
-        facts.update(size=tuple(facts["size"]), has_audio=False)
-        return cls(VideoInfo(**facts), 0 if clip["start"] is None else run.predictions[0].pts, clip["stride"])
+        clip = run.facts["source"]["clip"]
+        info = replace(run.source_info, has_audio=False)
+        return cls(info, 0 if clip["start"] is None else run.predictions[0].pts, clip["stride"])
 
 
 def redraw(

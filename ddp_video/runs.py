@@ -14,14 +14,29 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.predictions import Predictions, open_predictions, run_lock
-from ddp_video.video import VideoReader
+from ddp_video.predictions import Predictions, open_predictions, remove_store, run_lock
+from ddp_video.video import VideoInfo, VideoReader
 
 SCHEMA = 1
 RUN_FILE = "run.json"
 STORE = "predictions.zarr"
+# Entries of run.json that decide the predictions.
+SETTINGS = {
+    "source": dict,
+    "model": dict,
+    "charts": str,
+    "smoothing": (dict, NoneType),
+    "batch_size": int,
+}
+CLIP = {
+    "start": (int, float, NoneType),
+    "end": (int, float, NoneType),
+    "max_frames": (int, NoneType),
+    "stride": (int,),
+}  # of the source: which of its frames
 
 
 class RunFolder:
@@ -47,6 +62,16 @@ class RunFolder:
     def source(self) -> str:
         """Path, folder or glob of the video that was read."""
         return self.facts["source"]["path"]
+
+    @property
+    def source_info(self) -> VideoInfo:
+        """The facts of that video."""
+        return VideoInfo.parse(self.facts["source"])
+
+    @property
+    def settings(self) -> dict:
+        """What decides the predictions, wherever the video lies."""
+        return {name: self.facts[name] for name in SETTINGS} | {"source": _without_path(self.facts["source"])}
 
     def save(self) -> None:
         """Write run.json, whole or not at all."""
@@ -74,12 +99,16 @@ class RunFolder:
             )
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise PredictionsError(f"{file} is damaged ({error}); run `ddp-video infer` again") from error
-        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not isinstance(facts.get("source"), dict):
+        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
             raise PredictionsError(
                 f"{file} is not of schema {SCHEMA}, which this version reads; run `ddp-video infer` again"
             )
+        try:
+            _check(facts)
+        except ValueError as error:
+            raise PredictionsError(f"{file} is damaged ({error}); run `ddp-video infer` again") from error
         return cls(path, facts)
 
     @classmethod
@@ -98,22 +127,45 @@ class RunFolder:
                 f"cannot make the folder {path}: {error.strerror}; give a writable one with -o"
             ) from error
         with run_lock(path):
-            if not (path / RUN_FILE).is_file() or overwrite:
-                run = cls(path, {"schema": SCHEMA, "state": "running", **_as_json(facts)})
-                run.save()
-            elif not resume:
-                raise OutputError(
-                    f"{path} already holds a run; --resume goes on with it, --overwrite replaces it, -o names another folder"
-                )
-            else:
+            run = cls(path, {"schema": SCHEMA, "state": "running", **_as_json(facts)})
+            if (path / RUN_FILE).is_file() and not overwrite:
+                if not resume:
+                    raise OutputError(
+                        f"{path} already holds a run; --resume goes on with it, --overwrite replaces it, "
+                        "-o names another folder"
+                    )
                 run = cls.open(path)
-                for key, value in _as_json(facts).items():
-                    if run.facts.get(key) != value:
-                        raise PredictionsError(
-                            f"{path} was begun with another {key} ({_difference(run.facts.get(key), value)}); "
-                            "resume with the same settings and video, or use --overwrite"
-                        )
+                run._go_on_with(_as_json(facts))
+            else:
+                if overwrite:  # before run.json tells of the new run: a kill in between leaves no mixture of the two
+                    run._remove_store()
+                run.save()
             yield run
+
+    def _go_on_with(self, facts: dict) -> None:
+        """Refuse to go on with other settings, or another video; one that has only moved is the same."""
+        then, now = self.facts["source"], facts["source"]
+        if then["fingerprint"] != now["fingerprint"]:
+            raise PredictionsError(
+                f"{now['path']} is not the video that {self.path} was begun with (it was changed, cut short or replaced: "
+                f"then {_length(then)}, now {_length(now)}); resume with that one, or use --overwrite"
+            )
+        for key, value in facts.items():
+            old = self.facts.get(key)
+            if key == "source":
+                old, value = _without_path(old), _without_path(value)
+            if old != value:
+                raise PredictionsError(
+                    f"{self.path} was begun with another {key} ({_difference(old, value)}); "
+                    "resume with the same settings, or use --overwrite"
+                )
+        then["path"] = now["path"]
+
+    def _remove_store(self) -> None:
+        try:
+            remove_store(self.store)
+        except OSError as error:
+            raise OutputError(f"cannot replace {self.store}: {error.strerror or error}") from error
 
     def reader(self, video: str | Path | None = None) -> VideoReader:
         """The frames that were predicted on, of the source video or of `video`, where it is now."""
@@ -135,6 +187,31 @@ def run_name(source: str | Path) -> str:
         while glob.has_magic(str(path)):
             path = path.parent
     return (path.resolve().name if path.is_dir() else path.stem) or "run"
+
+
+def _check(facts: dict) -> None:
+    """ValueError, naming the first thing in which the content of a run.json differs from what `infer` writes."""
+    for name, types in {**SETTINGS, "state": str}.items():
+        if not isinstance(facts.get(name), types):
+            raise ValueError(f"{name} is {str(facts.get(name))[:40]!r}")
+    source = facts["source"]
+    VideoInfo.parse(source)
+    if not isinstance(source.get("fingerprint"), str):
+        raise ValueError("the source has no fingerprint")
+    clip = source.get("clip")
+    if not isinstance(clip, dict) or clip.keys() != CLIP.keys() or not all(type(clip[k]) in CLIP[k] for k in CLIP):
+        raise ValueError(f"clip is {str(clip)[:80]!r}")
+
+
+def _without_path(source: dict) -> dict:
+    return {key: value for key, value in source.items() if key != "path"}
+
+
+def _length(source: dict) -> str:
+    frames, seconds = source["frame_count"], source["duration_seconds"]
+    return ", ".join(
+        [f"{frames} frames" if frames else "of unknown length", *([f"{seconds:.2f} s"] if seconds else [])]
+    )
 
 
 def _as_json(facts: dict) -> dict:

@@ -4,24 +4,54 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-_POLL_SECONDS = 0.1  # how soon a blocked producer notices that nobody listens any more
+_POLL_SECONDS = 0.1  # how soon a waiting side notices that the stage was closed
+_ITEM, _ERROR, _END = "item", "error", "end"
 
 
-def ahead(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    """Iterate `source` on another thread, at most `depth` items ahead of whoever consumes them.
+class Stage(Iterator[Item], Generic[Item]):
+    """What `ahead` gives. `close` may be called by any thread, also while another one waits for an item, which is then
+    told that there are no more."""
 
-    An exception of the source is raised to the consumer in its place. Closing the generator (or an exception in the
-    consumer) stops the thread and closes the source before it returns, so no thread outlives its pipeline.
-    """
-    items: queue.Queue = queue.Queue(depth)
-    stopped = threading.Event()
+    def __init__(self, source: Iterable[Item], depth: int):
+        self._items: queue.Queue = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(
+            target=_produce, args=(source, self._items, self._closed), name="ddp-video-stage", daemon=True
+        )
 
+    def __next__(self) -> Item:
+        if self._thread.ident is None and not self._closed.is_set():
+            self._thread.start()
+        while not self._closed.is_set():
+            try:
+                kind, value = self._items.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if kind == _ITEM:
+                return value
+            self.close()
+            if kind == _ERROR:
+                raise value
+        raise StopIteration
+
+    def close(self, wait: bool = True) -> None:
+        """Stop the thread, which closes the source. With `wait` it has ended when this returns; without, it ends as soon
+        as the source gives the item that it is at."""
+        self._closed.set()
+        if wait and self._thread.ident is not None:
+            self._thread.join()
+
+    def __del__(self):  # whoever forgot to close it: the thread knows the stage's parts only, and ends too
+        self._closed.set()
+
+
+def _produce(source: Iterable, items: queue.Queue, closed: threading.Event) -> None:
     def put(kind: str, value: object) -> bool:
-        while not stopped.is_set():
+        while not closed.is_set():
             try:
                 items.put((kind, value), timeout=_POLL_SECONDS)
                 return True
@@ -29,29 +59,23 @@ def ahead(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
                 continue
         return False
 
-    def produce() -> None:
-        try:
-            try:
-                for item in source:
-                    if not put("item", item):
-                        return
-            finally:
-                if hasattr(source, "close"):
-                    source.close()
-            put("end", None)
-        except BaseException as error:  # whatever it is belongs to the consumer
-            put("error", error)
-
-    thread = threading.Thread(target=produce, name="ddp-video-stage", daemon=True)
-    thread.start()
     try:
-        while True:
-            kind, value = items.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        stopped.set()
-        thread.join()
+        try:
+            for item in source:
+                if not put(_ITEM, item):
+                    return
+        finally:
+            if hasattr(source, "close"):
+                source.close()
+        put(_END, None)
+    except BaseException as error:  # whatever it is belongs to the consumer
+        put(_ERROR, error)
+
+
+def ahead(source: Iterable[Item], depth: int) -> Stage[Item]:
+    """Iterate `source` on another thread, at most `depth` items ahead of whoever consumes them.
+
+    An exception of the source is raised to the consumer in its place. Closing the stage stops the thread and closes the
+    source before it returns, so no thread outlives its pipeline.
+    """
+    return Stage(source, depth)

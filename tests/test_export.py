@@ -2,6 +2,7 @@
 
 import base64
 import json
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from ddp_video.export import compress_rle, export
 from ddp_video.predictions import PredictionWriter, open_predictions, rle
 from ddp_video.runs import SCHEMA, RunFolder
 from ddp_video.structures import FramePrediction, Grid, Instances, SparseIUV
+from ddp_video.video import VideoInfo
 
 pycocotools = pytest.importorskip("pycocotools.mask", reason="needs pycocotools, of the extra [dev]")
 
@@ -58,7 +60,17 @@ def run(tmp_path_factory):
     ]
     folder = tmp_path_factory.mktemp("runs") / "clip"
     folder.mkdir()
-    run = RunFolder(folder, {"schema": SCHEMA, "source": {"path": "clip.mp4"}, "charts": "ddp-video"})
+    source = VideoInfo("clip.mp4", GRID.frame_size, Fraction(1, 25), Fraction(25), 3, 0.12, "h264", "yuv420p", False)
+    clip = {"start": None, "end": None, "max_frames": None, "stride": 1}
+    facts = {
+        "schema": SCHEMA,
+        "state": "finished",
+        "model": {},
+        "charts": "ddp-video",
+        "smoothing": None,
+        "batch_size": 4,
+    }
+    run = RunFolder(folder, {**facts, "source": {**source.describe(), "fingerprint": "", "clip": clip}})
     run.save()
     with PredictionWriter(run.store, {}) as writer:
         for prediction in predictions:

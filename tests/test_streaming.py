@@ -56,3 +56,39 @@ def test_closing_early_stops_the_thread_and_closes_the_source():
     stage.close()
     assert closed.is_set()
     assert threading.active_count() == before
+
+
+def test_an_abandoned_stage_ends_its_thread():
+    closed = threading.Event()
+
+    def source():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    next(ahead(source(), 2))
+    assert closed.wait(timeout=60)
+
+
+def test_closing_wakes_who_waits_and_need_not_wait_for_the_source():
+    asked, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def slow():
+        try:
+            asked.set()
+            go_on.wait(60)
+            yield 1
+        finally:
+            closed.set()
+
+    stage, got = ahead(slow(), 1), []
+    consumer = threading.Thread(target=lambda: got.extend(stage))
+    consumer.start()
+    assert asked.wait(60)
+    stage.close(wait=False)  # the source is still at its item
+    consumer.join(60)
+    assert not consumer.is_alive() and got == [] and not closed.is_set()
+    go_on.set()
+    assert closed.wait(60)

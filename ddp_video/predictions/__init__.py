@@ -3,6 +3,6 @@
 from ddp_video.predictions.lock import run_lock
 from ddp_video.predictions.reader import Predictions, open_predictions
 from ddp_video.predictions.rounding import round_to_half
-from ddp_video.predictions.writer import PredictionWriter
+from ddp_video.predictions.writer import PredictionWriter, remove_store
 
-__all__ = ["PredictionWriter", "Predictions", "open_predictions", "round_to_half", "run_lock"]
+__all__ = ["PredictionWriter", "Predictions", "open_predictions", "remove_store", "round_to_half", "run_lock"]

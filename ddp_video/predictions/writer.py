@@ -28,9 +28,9 @@ class PredictionWriter:
     the frames that do not fill a block, and, if no exception is on its way, marks the store as finished.
 
     header: what the run says about itself, JSON. With `resume` an existing store of the same header is checked, block by
-    block, and continued: `frames_done` frames are there already and can be read as `writer[i]`. Where a block is
-    damaged, `frames_done` ends before it; good blocks behind it are kept, and appending their frames again changes
-    nothing. Without `resume` an existing store is replaced.
+    block, and continued: `frames_done` frames are there already. Where a block is damaged, `frames_done` ends before it;
+    good blocks behind it are kept, and appending their frames again changes nothing. A frame that was there can be read
+    as `writer[i]`; `lacks` tells of the others. Without `resume` an existing store is replaced.
 
     Raises OutputError where it cannot be written, PredictionsError where the store to resume is another run's.
     """
@@ -42,6 +42,8 @@ class PredictionWriter:
         self._root = Root(header)
         self._grid: Grid | None = None
         self._kept: set[int] = set()  # blocks that are full and sound
+        self._found: dict[int, int] = {}  # sound blocks that were there when the store was opened, and their frames
+        self._end: int | None = None  # of the frames, if the store was finished and its last block is sound
         self._buffer: list[Arrays] = []  # the frames of the block being filled
         self._states: dict[int, State] = {}
         self._stored = BlockReader(self._folder)
@@ -49,7 +51,7 @@ class PredictionWriter:
             if resume and Root.exists(self.path):
                 self._resume()
             else:
-                self._remove_older()
+                remove_store(self.path)
             self._root.save(self.path)
 
     def append(self, prediction: FramePrediction) -> None:
@@ -65,8 +67,21 @@ class PredictionWriter:
         if len(self._buffer) == BLOCK_FRAMES:
             self._commit()
 
+    @property
+    def frames_found(self) -> int:
+        """How many frames were there when the store was opened."""
+        return sum(self._found.values())
+
+    def lacks(self, frames: range) -> bool:
+        """Whether one of these frames was not there when the store was opened (and is not behind the end of the run)."""
+        return any(
+            index % BLOCK_FRAMES >= self._found.get(index // BLOCK_FRAMES, 0)
+            for index in frames
+            if self._end is None or index < self._end
+        )
+
     def __getitem__(self, index: int) -> FramePrediction:
-        """A frame whose block is on disk."""
+        """A frame that was there when the store was opened."""
         return self._stored.frame(index)
 
     def keep_state(self, index: int, state: State) -> None:
@@ -112,40 +127,41 @@ class PredictionWriter:
             for index in states:
                 del self._states[index]
 
-    def _remove_older(self) -> None:
-        if self.path.exists():
-            if any(item.name not in OWN_FILES for item in self.path.iterdir()):
-                raise OutputError(f"{self.path} is not a store of predictions; remove it or give another folder")
-            shutil.rmtree(self.path)
-
     def _resume(self) -> None:
-        header = Root.load(self.path).header
-        if header != self._root.header:
-            different = [
-                key for key in header.keys() | self._root.header.keys() if header.get(key) != self._root.header.get(key)
-            ]
+        older = Root.load(self.path)
+        if older.header != self._root.header:
+            mine, theirs = self._root.header, older.header
+            different = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
             raise PredictionsError(
-                f"{self.path} belongs to a run with another {', '.join(sorted(different))}; resume with the same settings, "
+                f"{self.path} belongs to a run with another {', '.join(different)}; resume with the same settings, "
                 "or write to another folder"
             )
         for leftover in self._folder.glob("*" + PARTIAL):
             shutil.rmtree(leftover)
+        begun: dict[int, tuple[Arrays, Grid]] = {}  # the last block, or one within which the run was interrupted
         for number in block_numbers(self._folder):
             try:
-                block, grid = read_block(self._folder, number)
+                block, self._grid = read_block(self._folder, number)
             except PredictionsError:
                 shutil.rmtree(self._folder / block_name(number))
                 continue
-            self._grid = grid
-            if len(block["pts"]) == BLOCK_FRAMES:
+            self._found[number] = len(block["pts"])
+            if self._found[number] == BLOCK_FRAMES:
                 self._kept.add(number)
+            else:
+                begun[number] = block, self._grid
+                self._states |= unpack_states(block)
+        if (
+            older.num_frames
+            and self._found.get((older.num_frames - 1) // BLOCK_FRAMES, 0) > (older.num_frames - 1) % BLOCK_FRAMES
+        ):
+            self._end = older.num_frames
         full = next(number for number in count() if number not in self._kept)
         self.frames_done = full * BLOCK_FRAMES
-        if (self._folder / block_name(full)).exists():  # it ended, or was interrupted, within a block
-            block, grid = read_block(self._folder, full)
+        if full in begun:
+            block, grid = begun[full]
             frames = [unpack_frame(block, row, 0, grid) for row in range(len(block["pts"]))]
             self._buffer = [pack_frame(frame) for frame in frames]
-            self._states = unpack_states(block)
             self.frames_done += len(frames)
 
     @contextmanager
@@ -156,3 +172,11 @@ class PredictionWriter:
             raise OutputError(
                 f"cannot write {self.path}: {error.strerror or error}; is the disk full or the folder read-only?"
             ) from None
+
+
+def remove_store(path: Path) -> None:
+    """Remove a store, if there is one; OutputError where something else lies there. Raises OSError."""
+    if path.exists():
+        if any(item.name not in OWN_FILES for item in path.iterdir()):
+            raise OutputError(f"{path} is not a store of predictions; remove it or give another folder")
+        shutil.rmtree(path)

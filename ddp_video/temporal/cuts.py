@@ -19,10 +19,12 @@ class CutDetector:
     (exposure, a flash) do not change it, and motion that flow can follow does not either. Colour: half the L1 distance of
     the colour histograms, which motion within one scene hardly changes. A cut between two views of one scene has the
     colours of both, so a complete break of structure is enough by itself. What the last frames showed raises the bar:
-    shaky or fast material must break far more than it always does. Needs only the last `MEMORY` frames.
+    shaky or fast material must break far more than it always does. Needs only the last `MEMORY` frames: each of the recent
+    ones was compared with the last picture before it, across a flash or a fade of less than `RECENT` frames.
     """
 
-    MEMORY = 12
+    RECENT = 12
+    MEMORY = 2 * RECENT
     STRUCTURE, COLOUR = 0.3, 0.25
     BROKEN_STRUCTURE = 0.5
     TIMES_RECENT = 3.0
@@ -30,7 +32,7 @@ class CutDetector:
     def __init__(self):
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._last: tuple[np.ndarray, np.ndarray] | None = None
-        self._recent: deque[float] = deque(maxlen=self.MEMORY - 1)
+        self._recent: deque[float] = deque(maxlen=self.RECENT - 1)
         self._size: tuple[int, ...] | None = None
         self._flat = 0  # flat frames since the last picture
 
@@ -41,7 +43,7 @@ class CutDetector:
         if luma.std() < FLAT:  # black or white-out: what comes after it is compared with what was before it
             self._flat += 1
             self._recent.append(0.0)
-            if self._flat >= self.MEMORY:
+            if self._flat >= self.RECENT:
                 self._last = None
             return False
         last, self._last = self._last, (luma, histogram)

@@ -93,6 +93,11 @@ class Smoother:
     def warm_up(self) -> int:
         return self.settings.radius + CutDetector.MEMORY
 
+    @property
+    def look_ahead(self) -> int:
+        """How many later frames a frame waits for."""
+        return 0 if self.settings.causal else self.settings.radius
+
     def _reset(self) -> None:
         self._ring: list[_Entry] = []
         self._paths: dict[tuple[int, int], _Path] = {}
@@ -116,7 +121,7 @@ class Smoother:
         self._waiting += 1
         self._find_flows()
         done = []
-        if self._waiting > (0 if self.settings.causal else self.settings.radius):
+        if self._waiting > self.look_ahead:
             done.append(self._finish())
         return done
 

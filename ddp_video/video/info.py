@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from types import NoneType
 
 import numpy as np
 
@@ -32,6 +35,44 @@ class VideoInfo:
         """The same facts as JSON can hold them; fractions are text ("30000/1001")."""
         fractions = {name: str(getattr(self, name)) for name in ("time_base", "average_rate", "pixel_aspect")}
         return {**vars(self), "size": list(self.size), **fractions}
+
+    @classmethod
+    def parse(cls, facts: dict) -> VideoInfo:
+        """The inverse of `describe`; ValueError, naming the first fact that cannot be one."""
+        values = {}
+        for name, right in _FACTS.items():
+            value = facts.get(name)
+            if not right(value):
+                raise ValueError(f"{name} is {str(value)[:40]!r}")
+            values[name] = Fraction(value) if right is _is_fraction else value
+        return cls(**values | {"size": tuple(values["size"])})
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,17}(/[1-9][0-9]{0,17})?", value) is not None
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, list) and [type(n) for n in value] == [int, int] and all(0 < n < 1 << 16 for n in value)
+
+
+def _is(*types: type) -> Callable[[object], bool]:
+    return lambda value: type(value) in types
+
+
+# What each fact of `VideoInfo.describe` looks like.
+_FACTS: dict[str, Callable[[object], bool]] = {
+    "path": _is(str),
+    "size": _is_size,
+    "time_base": _is_fraction,
+    "average_rate": _is_fraction,
+    "frame_count": _is(int, NoneType),
+    "duration_seconds": _is(int, float, NoneType),
+    "codec": _is(str),
+    "pixel_format": _is(str),
+    "has_audio": _is(bool),
+    "pixel_aspect": _is_fraction,
+}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class PngSequenceWriter(FrameWriter):
 
     def __init__(self, path: str | Path, size: tuple[int, int], time_base: Fraction, origin: int = 0):
         super().__init__(path, size)
+        self._older = self.path.with_name(self.path.name + ".old")
         self._time_base, self._origin = time_base, origin
         self._times: list[str] = []
         if self.path.exists() and not (self.path / TIMES_FILE).is_file():
@@ -31,7 +32,8 @@ class PngSequenceWriter(FrameWriter):
                 f"{self.path} exists and is not an image sequence of ours; remove it or give another name"
             )
         with self._guarded():
-            shutil.rmtree(self.partial, ignore_errors=True)
+            for leftover in (self.partial, self._older):
+                shutil.rmtree(leftover, ignore_errors=True)
             self.partial.mkdir(parents=True)
 
     def _write(self, rgb: np.ndarray, pts: int) -> None:
@@ -41,9 +43,10 @@ class PngSequenceWriter(FrameWriter):
 
     def _finish(self) -> None:
         (self.partial / TIMES_FILE).write_text("# timestamp format v2\n" + "\n".join(self._times) + "\n")
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        if self.path.exists():  # moved away first: half of it would not be known for a sequence of ours
+            self.path.rename(self._older)
         self.partial.rename(self.path)
+        shutil.rmtree(self._older, ignore_errors=True)
 
     def _discard(self) -> None:
         shutil.rmtree(self.partial, ignore_errors=True)

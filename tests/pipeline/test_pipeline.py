@@ -1,10 +1,9 @@
 """infer and smooth from end to end, on videos made here and a predictor that needs no weights."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
+from alike import IUV_ONLY, Stopped, assert_same_pictures, assert_same_predictions, pictures_of, stop_at
 from discs import DiscPredictor, moving_discs, write_video
 
 from ddp_video.decode import decode
@@ -16,29 +15,6 @@ from ddp_video.render import iuv
 from ddp_video.runs import RunFolder
 from ddp_video.temporal.smoothing import SmoothingSettings
 from ddp_video.video import VideoReader
-
-IUV_ONLY = PictureSettings(styles=("iuv",))
-
-
-def pictures_of(path):
-    return [(frame.pts_seconds, frame.rgb) for frame in VideoReader(path)]
-
-
-def assert_same_predictions(one, other):
-    assert len(one) == len(other)
-    for a, b in zip(one, other, strict=True):
-        assert (a.index, a.pts, a.pts_seconds, a.grid) == (b.index, b.pts, b.pts_seconds, b.grid)
-        for part in ("instances", "iuv"):
-            for field in fields(getattr(a, part)):
-                assert torch.equal(getattr(getattr(a, part), field.name), getattr(getattr(b, part), field.name)), (
-                    field.name
-                )
-
-
-def assert_same_pictures(one, other):
-    for (time, picture), (other_time, other_picture) in zip(pictures_of(one), pictures_of(other), strict=True):
-        assert time == other_time
-        assert np.array_equal(picture, other_picture)
 
 
 def test_every_frame_in_is_a_frame_out_at_its_time(disc_video, tmp_path):
@@ -81,18 +57,6 @@ def test_one_pass_equals_two(disc_video, tmp_path, mode):
     assert any(different)
 
 
-class Stopped(Exception):
-    pass
-
-
-def stop_at(frame):
-    def progress(done, _):
-        if done == frame:
-            raise Stopped
-
-    return progress
-
-
 @pytest.mark.parametrize("smoothing", [None, SmoothingSettings()])
 @pytest.mark.parametrize("frame", [3, 17, 33, 39])
 def test_resumed_equals_uninterrupted(disc_video, tmp_path, smoothing, frame):
@@ -122,18 +86,6 @@ def test_a_finished_run_is_not_done_again(disc_video, tmp_path):
     assert again.finished and (run.path / "iuv.mkv").stat().st_mtime_ns == before
 
 
-def test_resume_mends_what_was_damaged_after_the_end(disc_video, tmp_path):
-    whole = infer(disc_video, DiscPredictor(), tmp_path / "whole", pictures=IUV_ONLY)
-    run = infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY)
-    chunk = max((run.store / "blocks").glob("*1/logits/**/*"), key=lambda file: file.stat().st_size)
-    chunk.write_bytes(chunk.read_bytes()[:-100])
-    with pytest.raises(PredictionsError, match="frames 16"):
-        list(run.predictions)
-    mended = infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, resume=True)
-    assert mended.finished
-    assert_same_predictions(mended.predictions, whole.predictions)
-
-
 def test_an_existing_run_is_not_touched_unasked(disc_video, tmp_path):
     infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY)
     with pytest.raises(OutputError, match=r"--resume.*--overwrite"):
@@ -142,14 +94,11 @@ def test_an_existing_run_is_not_touched_unasked(disc_video, tmp_path):
     assert len(open_predictions(tmp_path / "run")) == 5
 
 
-def test_resume_refuses_other_settings_and_videos(disc_video, tmp_path):
+def test_resume_refuses_other_settings(disc_video, tmp_path):
     with pytest.raises(Stopped):
         infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, progress=stop_at(20))
     with pytest.raises(PredictionsError, match="batch_size"):
         infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, batch_size=3, resume=True)
-    write_video(disc_video, moving_discs(30))
-    with pytest.raises(PredictionsError, match="source"):
-        infer(disc_video, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, resume=True)
 
 
 def test_smoothing_refuses_what_it_cannot_smooth(disc_video, tmp_path):

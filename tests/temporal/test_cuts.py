@@ -53,10 +53,16 @@ def test_tiny_and_thin_frames(size):
     assert isinstance(cuts_of([rng.integers(0, 255, (*size, 3)).astype(np.uint8) for _ in range(3)]), list)
 
 
-def test_memory_is_all_that_counts(shots):
-    frames = [frame for _ in range(3) for frame in shots[0] + shots[1]]
-    whole = cuts_of(frames)
-    start = 37
-    detector = CutDetector()
-    late = [i for i in range(start - CutDetector.MEMORY, len(frames)) if detector.is_cut(frames[i]) and i >= start]
-    assert late == [i for i in whole if i >= start]
+@pytest.mark.parametrize("black", [0, 1, 5, 11, 12, 13, 20])
+def test_memory_is_all_that_counts(shots, black):
+    """Also where black frames lie before the start: what comes after them is compared with what was before."""
+    frames = shots[0] + [np.zeros_like(shots[0][0])] * black + shots[0][::-1] + shots[1] + shots[0] + shots[1]
+    whole, whole_states = CutDetector(), []
+    for frame in frames:
+        whole_states.append((whole.is_cut(frame), whole.state()))
+    for start in range(CutDetector.MEMORY, len(frames)):
+        late = CutDetector()
+        for frame in frames[start - CutDetector.MEMORY : start]:
+            late.is_cut(frame)
+        assert late.is_cut(frames[start]) == whole_states[start][0]
+        np.testing.assert_array_equal(late.state()["recent"], whole_states[start][1]["recent"])

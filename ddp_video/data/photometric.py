@@ -22,7 +22,7 @@ def tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def colour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Saturation and hue, and now and then no colour at all: one 3x3 matrix in YIQ."""
-    saturation = 0.0 if rng.random() < 0.12 else np.exp(rng.normal(0, 0.35))
+    saturation = 0.0 if rng.random() < 0.06 else np.exp(rng.normal(0, 0.35))
     hue = rng.normal(0, 0.12) if rng.random() < 0.96 else rng.uniform(-np.pi, np.pi)
     c, s = saturation * np.cos(hue), saturation * np.sin(hue)
     return cv2.transform(image, _RGB @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ _YIQ)

@@ -59,9 +59,8 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
     NAME.npz (17 keypoints). The same seed gives the same bytes whatever the number of workers.
     """
     from ddp_video.synthesis.dataset import write_dataset
-    from ddp_video.synthesis.generator import Generator
 
-    generator = Generator(pack, _frame_size(size))
+    generator = _generator(pack, size)
     with progress_bar("pictures", quiet, " pictures") as progress:
         write_dataset(
             generator,
@@ -73,6 +72,16 @@ def images(pack, number, first, size, seed, suffix, workers, output, quiet) -> N
             "." + suffix,
             progress=lambda done: progress(done, number),
         )
+
+
+def _generator(pack: Path, size: str):
+    """The generator of a pack, for pictures of the size that --size names."""
+    from ddp_video.synthesis.generator import Generator
+
+    try:
+        return Generator(pack, _frame_size(size))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--size") from error
 
 
 def _frame_size(text: str) -> tuple[int, int]:
@@ -102,9 +111,8 @@ def video(pack, number, frames, fps, size, seed, workers, output, quiet) -> None
     from fractions import Fraction
 
     from ddp_video.synthesis.clips import write_clips
-    from ddp_video.synthesis.generator import Generator
 
-    generator = Generator(pack, _frame_size(size))
+    generator = _generator(pack, size)
     with progress_bar("clips", quiet, " clips") as progress:
         write_clips(
             generator,

@@ -30,7 +30,6 @@ def _gather(light, depth, motion, strongest, out):
                 continue
             own = 0.5 * math.sqrt(motion[y, x, 0] ** 2 + motion[y, x, 1] ** 2)
             blue = green = red = 0.0
-            total = 0
             for step in range(_STEPS):
                 share = step / (_STEPS - 1) - 0.5
                 i = min(max(math.floor(y + share * vy + 0.5), 0), height - 1)
@@ -38,12 +37,12 @@ def _gather(light, depth, motion, strongest, out):
                 reach = own  # of what lies behind, only what this pixel uncovers
                 if depth[i, j] < depth[y, x] * 1.03:
                     reach = 0.5 * math.sqrt(motion[i, j, 0] ** 2 + motion[i, j, 1] ** 2)
-                if (i - y) ** 2 + (j - x) ** 2 <= (reach + 0.5) ** 2:
-                    blue += light[i, j, 0]
-                    green += light[i, j, 1]
-                    red += light[i, j, 2]
-                    total += 1
-            out[y, x, 0], out[y, x, 1], out[y, x, 2] = blue / total, green / total, red / total
+                if (i - y) ** 2 + (j - x) ** 2 > (reach + 0.5) ** 2:
+                    i, j = y, x  # that never comes here: at this moment the pixel shows what it shows now
+                blue += light[i, j, 0]
+                green += light[i, j, 1]
+                red += light[i, j, 2]
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = blue / _STEPS, green / _STEPS, red / _STEPS
 
 
 @njit(cache=True, fastmath=True)

@@ -1,0 +1,250 @@
+"""Things in hands, motion blur, made-up streets, and captured motion on our rig."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ddp_video.cli.main import main
+from ddp_video.errors import DataError
+from ddp_video.synthesis import accessories, greenery, props, vehicles, wardrobe
+from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
+from ddp_video.synthesis.post import metered
+from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
+from ddp_video.synthesis.shutter import smear
+
+# ---------------------------------------------------------------- things in hands
+
+
+def test_who_holds_nothing_has_free_fingers(toy, monkeypatch):
+    monkeypatch.setattr(wardrobe, "_HOLDS", 0.0)
+    for seed in range(4):
+        person = toy.scenes.wardrobe.draw(np.random.default_rng(seed))
+        assert person.own.all()
+        assert np.isnan(person.grip).all()
+
+
+def test_held_things_follow_the_hand_and_fingers_close_around_them(toy, monkeypatch):
+    monkeypatch.setattr(wardrobe, "_HOLDS", 1.0)
+    rig = toy.model.rig
+    for seed in range(12):
+        person = toy.scenes.wardrobe.draw(np.random.default_rng(seed))
+        assert np.isfinite(person.grip).all()
+        assert (person.grip[:, :2] > 0.2).all()
+        held = np.unique(person.faces[~person.own])
+        assert not person.dense[held].any()
+        wrists = [rig.index["wrist.L"], rig.index["wrist.R"]]
+        assert set(person.bone_index[held, 0]) == set(wrists)
+        assert (person.weights[held, 0] == 1).all()
+        for wrist, side in zip(wrists, "LR", strict=True):
+            thing = person.rest[held[person.bone_index[held, 0] == wrist]]
+            knuckle = person.heads[rig.index[f"finger3-1.{side}"]]
+            assert (thing.min(0) - 0.06 < knuckle).all()
+            assert (thing.max(0) + 0.06 > knuckle).all()
+
+
+def test_things_in_both_hands_mirror_each_other(toy):
+    from ddp_video.synthesis.held import KINDS, draw_held
+
+    rig = toy.model.rig
+    for seed in range(len(KINDS) * 3):
+        left, right = (draw_held(rig, rig.heads, side, np.random.default_rng(seed)) for side in "LR")
+        assert np.allclose(left.shape.vertices, right.shape.vertices * [-1, 1, 1], atol=1e-6)
+        assert volume(left.shape) == pytest.approx(volume(right.shape), abs=1e-9)
+
+
+def test_held_things_belong_to_nobody_in_the_labels(toy, monkeypatch):
+    monkeypatch.setattr(wardrobe, "_HOLDS", 1.0)
+    monkeypatch.setattr("ddp_video.synthesis.held._ODDS", (0, 0, 0, 1, 0, 0, 0))  # bags, which are large
+    seen = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        scene = toy.scenes.draw(rng, framing="full")
+        stage = toy.renderer.stage(scene)
+        frame, view = toy.renderer.render(scene, stage, rng)
+        owner = np.concatenate(
+            [np.full(len(a.person.faces), k + 1) * a.person.own for k, a in enumerate(scene.actors)]
+            + [np.zeros(len(p.faces)) for p in scene.props]
+        )
+        thing = (view.ids >= 0) & (owner[view.ids] == 0)
+        seen += thing.sum()
+        assert not frame.person[thing].any()
+        assert not frame.part[thing].any()
+        assert np.array_equal(frame.person[view.ids >= 0], owner[view.ids[view.ids >= 0]])
+    assert seen > 200
+
+
+# ---------------------------------------------------------------- motion blur
+
+
+def test_what_stands_still_is_not_smeared():
+    rng = np.random.default_rng(0)
+    light = rng.random((50, 70, 3), np.float32)
+    depth = rng.uniform(1, 5, (50, 70)).astype(np.float32)
+    assert np.array_equal(smear(light, depth, np.zeros((50, 70, 2), np.float32)), light)
+
+
+@pytest.mark.parametrize("length", [4, 8, 16])
+def test_a_moving_edge_smears_by_its_length(length):
+    light, depth = np.zeros((64, 96, 3), np.float32), np.full((64, 96), 5, np.float32)
+    motion = np.zeros((64, 96, 2), np.float32)
+    light[:, 40:72], depth[:, 40:72], motion[:, 40:72, 0] = 1, 2, length  # near and moving, over what stands still
+    row = smear(light, depth, motion)[32, :, 0]
+    assert (row[: 40 - length // 2 - 1] == 0).all()
+    assert (row[40 + length // 2 + 1 : 72 - length // 2 - 1] == 1).all()
+    rise = row[40 - length // 2 - 1 : 40 + length // 2 + 2]
+    assert (np.diff(rise) >= -1e-6).all()
+    assert row[39:41].mean() == pytest.approx(0.5, abs=0.1)
+    assert ((rise > 0.02) & (rise < 0.98)).sum() == pytest.approx(length, abs=2)
+
+
+def test_labels_are_those_of_the_middle_of_the_exposure(toy):
+    rng = np.random.default_rng(3)
+    scene = toy.scenes.draw(rng, frames=2, framing="full")
+    sharp, blurred = (
+        toy.renderer.render(
+            replace(scene, look=replace(scene.look, shutter=shutter)),
+            toy.renderer.stage(scene),
+            np.random.default_rng(0),
+        )[0]
+        for shutter in (0.0, 0.9)
+    )
+    for name in ("person", "part", "uv", "depth", "keypoints"):
+        assert np.array_equal(getattr(sharp, name), getattr(blurred, name))
+
+
+def test_the_camera_meters_light():
+    dark = np.full((32, 32, 3), 0.01, np.float32)
+    assert metered(dark) > 1 > metered(40 * dark)
+    assert 0.01 * metered(dark) < 0.4 * metered(40 * dark)  # what is darker stays darker
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def volume(shape) -> float:
+    corners = shape.vertices[shape.faces].astype(float)
+    return np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+
+
+def test_closed_shapes_face_outwards():
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        for thing in (*vehicles.car(rng, (0, 0), 0.0), *greenery.bush(rng, (0, 0), [0])):
+            assert volume(thing) > 0
+        assert all(volume(thing) > 0 for thing in greenery.tree(rng, (0, 0), [0], [0]))
+        back, top = np.array([0, 0.1, 1.6]), np.array([0, 0, 1.7])
+        for tied in (accessories.bun(back, top, rng), accessories.tail(back, top, rng)):
+            assert volume(tied.shape.moved(-back)) > 0
+        assert all(volume(props.furniture(kind, rng)) > 0 for kind in props.KINDS)
+
+
+def test_cars_are_as_large_as_cars():
+    rng = np.random.default_rng(2)
+    for _ in range(8):
+        corners = np.concatenate([p.vertices for p in vehicles.car(rng, (3.0, 9.0), 0.7)])
+        assert 1.3 < np.ptp(corners[:, 2]) < 2.4
+        assert abs(corners[:, 2].min()) < 0.02
+        assert np.linalg.norm(corners[:, :2].mean(0) - [3, 9]) < 0.6
+
+
+# ---------------------------------------------------------------- captured motion
+
+
+def test_captured_knees_and_elbows_bend_the_right_way(real):
+    director = real.scenes.director
+    keys, poses = director.motion.keys, director.poses
+    for side in "LR":
+        knee, elbow = keys[:, KEY[f"shin.{side}"]], keys[:, KEY[f"forearm.{side}"]]
+        assert (knee[:, 0] > -0.12).mean() > 0.995  # about x: 0 straight, positive bent
+        assert np.abs(knee[:, 1:]).mean() < 0.2
+        bend = elbow @ poses._hinge[side] + poses._elbow_at_rest
+        assert (bend > -0.12).mean() > 0.995
+
+
+def test_captured_walkers_keep_their_feet_on_the_ground(real):
+    director, rig = real.scenes.director, real.model.rig
+    motion, body = director.motion, real.model.data
+    walks = [k for k, name in enumerate(motion.names) if str(name).startswith(("07_", "08_"))]
+    assert len(walks) > 10
+    bone = body.bone_index[body.landmarks, 0]
+    is_foot = np.char.startswith(body.bones[bone], "foot")
+    lowest_is_foot = []
+    for clip in walks:
+        frames = np.arange(motion.start[clip], motion.start[clip + 1], 20)
+        assert motion.clearance[frames].mean() < 0.02
+        for keys in motion.keys[frames].astype(np.float64):
+            matrices = skinning_matrices(rig.spread(keys, np.zeros((10, 3))), rig.heads, rig.parents)[bone]
+            height = np.einsum("nj,nj->n", matrices[:, 2, :3], body.canonical[body.landmarks]) + matrices[:, 2, 3]
+            lowest_is_foot.append(is_foot[height.argmin()])
+    assert np.mean(lowest_is_foot) > 0.99
+
+
+def test_everyday_actions_weigh_most(real):
+    director = real.scenes.director
+    subject = np.array([str(name).split("_")[0] for name in director.motion.names])
+    odds = {s: director._clip_odds[subject == s].sum() for s in np.unique(subject)}
+    everyday = odds["13"] + odds["14"] + odds["07"] + odds["08"] + odds["12"]
+    assert everyday > 0.55
+    assert odds["01"] < 0.03
+    assert sum(odds.values()) == pytest.approx(1)
+
+
+def test_hands_are_plausible(toy):
+    for seed in range(30):
+        performance = toy.scenes.director.draw(np.random.default_rng(seed), 2)
+        curls = performance.curls.reshape(2, 5, 3)
+        assert performance.keys.shape == (2, len(KEYS), 3)
+        assert curls[..., :2].min() > -0.2  # fingers do not bend back
+        assert curls[..., :2].max() < math.radians(100)
+        assert np.abs(curls[:, 1:, 2]).max() < 0.5
+
+
+# ---------------------------------------------------------------- error lines
+
+
+def test_partial_asset_folders_are_told_in_one_line(tmp_path, toy_pack_file):
+    (tmp_path / "clothes").mkdir()
+    archive, photographs = tmp_path / "mocap.npz", tmp_path / "photographs"
+    with pytest.raises(DataError, match="motion archive not found"):
+        build_pack(tmp_path, archive, photographs)
+    np.savez(archive, nothing=np.zeros(1))
+    with pytest.raises(DataError, match="backgrounds not found"):
+        build_pack(tmp_path, archive, photographs)
+    photographs.mkdir()
+    with pytest.raises(DataError, match="no photographs"):
+        read_backgrounds(photographs)
+    with pytest.raises(DataError, match=r"no suit found under .* partial"):
+        build_wardrobe(tmp_path, None, print)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["images", "--pack", "PACK", "--size", "8", "-o", "TMP/out"], 2, "size 8x8"),
+        (["images", "--pack", "PACK", "--size", "0x64", "-o", "TMP/out"], 2, "size"),
+        (["images", "--pack", "PACK", "--size", "64", "-o", "TMP/file/out", "-q"], 1, "choose another -o"),
+        (["video", "--pack", "PACK", "--size", "64", "--frames", "2", "-o", "TMP/file/out", "-q"], 1, "choose another"),
+        (["images", "--pack", "TMP/none.pack", "-o", "TMP/out"], 1, "synthesize assets"),
+        (
+            ["assets", "--makehuman", "TMP/no", "--mocap", "TMP/no", "--backgrounds", "TMP", "-o", "TMP/p"],
+            1,
+            "not found",
+        ),
+    ],
+)
+def test_commands_fail_in_one_line(toy_pack_file, tmp_path, monkeypatch, capsys, arguments, code, expected):
+    (tmp_path / "file").write_text("")
+    arguments = [a.replace("PACK", str(toy_pack_file)).replace("TMP", str(tmp_path)) for a in arguments]
+    monkeypatch.setattr(sys, "argv", ["ddp-video", "synthesize", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert stop.value.code == code
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert not (tmp_path / "out").exists()

@@ -30,6 +30,7 @@ _SUBJECT_ODDS = {
     "13": 0.17,  # sitting, drinking, laughing, boxing, washing windows, sweeping, directing traffic
     "14": 0.16,  # the like
 }
+_LEFT_OUT = ("01_01", "13_18", "14_23")  # captures in which an elbow bends backwards nearly all the time
 _UPPER = np.array([KEY[k] for k in KEYS if k.split(".")[0] in ("collar", "arm", "forearm", "hand")])
 
 
@@ -54,6 +55,7 @@ class Director:
         odds = np.array([_SUBJECT_ODDS.get(s, 0.05) for s in subject])
         total = {s: frames[subject == s].sum() for s in np.unique(subject)}
         odds *= frames / np.array([total[s] for s in subject])
+        odds[np.isin(motion.names, _LEFT_OUT)] = 0
         self._clip_odds = odds / odds.sum()
 
     def draw(self, rng: np.random.Generator, frames: int = 1, fps: float = CAPTURE_FPS) -> Performance:

@@ -56,8 +56,7 @@ def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequ
 
 
 def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
-    """The same sum over neighbours as far as they are trusted, divided by their weight; everybody's mask logits and score
-    likewise.
+    """The same sum over neighbours as far as they are trusted, divided by their weight; everybody's mask logits likewise.
 
     At a site a neighbour counts as far as its flow is trusted and the cells it reads are active and belong to the same
     person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than
@@ -210,21 +209,17 @@ def _carried(instances: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
 
 
 def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour], carried: Tensor) -> Instances:
-    """Both masks' logits, over the trusted neighbours that hold the same person and are `carried`, and the scores of all.
+    """Both masks' logits, over the trusted neighbours that hold the same person and are `carried`. alpha: [N] of frame t.
 
-    alpha: [N] of frame t.
+    Scores stay: how sure one frame is tells how good that frame's detection is, and means of them ranked worse.
     """
     count, *size = instances.mask_logits.shape
     own = _masks(instances)
     total = alpha[:, None, None] * _limit(own)
     weight = alpha[:, None].expand(count, own.shape[2]).clone()
-    scores, score_weight = alpha * instances.scores, alpha.clone()
     for neighbour, reached in zip(neighbours, carried, strict=True):
         theirs = neighbour.prediction.instances
         same = instances.track_id[:, None] == theirs.track_id
-        ours, other = same.nonzero(as_tuple=True)
-        scores[ours] += neighbour.alpha * theirs.scores[other]
-        score_weight[ours] += neighbour.alpha
         ours, other = (same & reached[:, None]).nonzero(as_tuple=True)
         if not len(ours):
             continue
@@ -238,7 +233,7 @@ def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Ne
     agreed = (mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6)) & (alpha[:, None, None] > 0)
     mean = torch.where(agreed, own, mean).view(count, 2, *size)
     mean = _round(mean, instances.mask_logits.dtype)
-    return replace(instances, scores=scores / score_weight, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
+    return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
 
 
 def _fields(instances: Instances) -> list[Tensor]:

@@ -9,6 +9,7 @@ from ddp_video.model.aggregation import Aggregation, Features
 from ddp_video.model.backbone import FPN, FPN_STRIDES, Backbone
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.detection import Detections, detect
+from ddp_video.model.duplicates import merge_duplicates
 from ddp_video.model.instance_branch import InstanceBranch
 from ddp_video.model.iuv_branch import IUVBranch
 from ddp_video.model.suppression import Foreground, suppress_background
@@ -74,6 +75,7 @@ class DDP(nn.Module):
             heads.strides[people.location],
             people.image,
         )[:, :, :rows, :columns]
+        people, masks = merge_duplicates(people, masks)
         foreground = suppress_background(masks[:, 0], people.image, len(images))
         logits = self.iuv_branch(features.agg, foreground.sites, foreground.owner, len(people))
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Accuracy: GPS and mask AP/AR against labels.",
     "train": "Train a model on synthetic people or DensePose-COCO.",
     "synthesize": "Make labelled pictures and videos of synthetic people.",
+    "label": "Make label maps for real frames from what published body models agree on.",
     "weights": "List, describe, verify and convert model weights.",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.special import expit
 
 from ddp_video.teachers.litert import LiteModel
 
@@ -62,7 +63,7 @@ class BlazePose:
             angle = float(np.arctan2(rim[0], -rim[1]))  # of the body's axis, from upright
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         silhouette = cv2.warpAffine(silhouette, matrix, image.shape[1::-1], flags=flags)
-        return Pose(landmarks[:COUNT, :3], _sigmoid(landmarks[:COUNT, 3]), score, silhouette)
+        return Pose(landmarks[:COUNT, :3], expit(landmarks[:COUNT, 3]), score, silhouette)
 
     def _look(self, image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Landmarks [35, 5] (x, y, z in px of the picture), score, silhouette [INPUT, INPUT] of what matrix shows."""
@@ -71,7 +72,7 @@ class BlazePose:
         landmarks = outputs["Identity"].reshape(-1, 5)
         landmarks[:, :2] = (landmarks[:, :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         landmarks[:, 2] /= np.sqrt(np.linalg.det(matrix[:, :2]))
-        return landmarks, float(outputs["Identity_1"][0]), _sigmoid(outputs["Identity_2"][..., 0])
+        return landmarks, float(outputs["Identity_1"][0]), expit(outputs["Identity_2"][..., 0])
 
 
 def _look_at(centre: np.ndarray, side: float, angle: float) -> np.ndarray:
@@ -79,7 +80,3 @@ def _look_at(centre: np.ndarray, side: float, angle: float) -> np.ndarray:
     cos, sin = np.cos(angle) * INPUT / side, np.sin(angle) * INPUT / side
     linear = np.array([[cos, sin], [-sin, cos]])
     return np.column_stack([linear, INPUT / 2 - linear @ centre])
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.special import expit
 
 from ddp_video.charts import NUM_CLASSES
 from ddp_video.structures import STRIDE
@@ -27,7 +28,7 @@ class BodyPix:
         """[H, W, 3] uint8 RGB, sides a multiple of 16 -> [H/4, W/4, 25] probability of background and of each chart."""
         padded = np.pad(image, ((0, 1), (0, 1), (0, 0)), mode="edge")
         outputs = self.model(padded)
-        person = _sigmoid(outputs["float_segments"])
+        person = expit(outputs["float_segments"])
         parts = outputs["float_part_heatmaps"]
         parts = np.exp(parts - parts.max(-1, keepdims=True))
         coarse = np.empty((*parts.shape[:2], NUM_CLASSES), np.float32)
@@ -44,7 +45,3 @@ def _at_cell_centres(coarse: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         cv2.remap(np.ascontiguousarray(plane), across, down, cv2.INTER_LINEAR) for plane in coarse.transpose(2, 0, 1)
     ]
     return np.stack(planes, -1)
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits))

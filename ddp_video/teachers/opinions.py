@@ -9,21 +9,19 @@ import numpy as np
 import torch
 
 from ddp_video.charts import NUM_CLASSES, PART_NAMES, PART_OF_CHART
-from ddp_video.decode import decode
 from ddp_video.model.predictor import DDPPredictor
-from ddp_video.structures import STRIDE, DensePose, FrameBatch
+from ddp_video.structures import STRIDE, FrameBatch
 from ddp_video.teachers.bodypix import OUTPUT_STRIDE, BodyPix
 
 
 @dataclass(frozen=True)
 class OwnOpinion:
-    """Our model on a frame of H x W px, h x w cells.
+    """Our model on a frame of h x w cells.
 
-    pose: what it predicts at full size. boxes: [N, 4] xyxy px. person: [N, h, w] probability. charts: [h, w, 25] sums to one where
-    `seen`, the cells that it looked at. uv: [h, w, 25, 2] in 0..1.
+    boxes: [N, 4] xyxy px. person: [N, h, w] probability. charts: [h, w, 25] probability of each, zero off the cells that it
+    looked at, `seen` [h, w]. uv: [h, w, 25, 2] in 0..1, of every chart.
     """
 
-    pose: DensePose
     boxes: np.ndarray
     person: np.ndarray
     charts: np.ndarray
@@ -45,7 +43,6 @@ def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     uv = _resize(dense[NUM_CLASSES:].clamp(0, 1).numpy().transpose(1, 2, 0), size)
     masks = prediction.instances.mask_logits.float().sigmoid().numpy()
     return OwnOpinion(
-        decode(prediction),
         prediction.instances.boxes_xyxy.numpy(),
         np.stack([_resize(mask, size) for mask in masks]) if len(masks) else np.zeros((0, *size), np.float32),
         charts,

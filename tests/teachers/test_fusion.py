@@ -1,0 +1,131 @@
+"""Fusion on made-up landmarks and masks: sides, gaps, and who counts as a person."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from figures import CENTRE, GRID, SIZE, silhouette, standing, undecided
+
+from ddp_video.charts import MIRROR
+from ddp_video.data.sample import IGNORE, UNLABELLED
+from ddp_video.structures import STRIDE
+from ddp_video.teachers.blazepose import COUNT
+from ddp_video.teachers.fusion import Sighting, fuse
+from ddp_video.teachers.opinions import OwnOpinion
+from ddp_video.teachers.witness import Witness, agree
+
+BOX = np.array([50.0, 25, 190, 290])
+
+
+def label(pose=None, looked=True, opinions=None, settled=None):
+    own, bodypix = opinions or undecided()
+    witness = pose and Witness(pose, np.ones(COUNT, bool) if settled is None else settled)
+    return fuse(SIZE, own, bodypix, [Sighting(BOX, looked, witness)])
+
+
+def at(plane, x, y):
+    return plane[y, CENTRE + x]
+
+
+def test_a_front_view_is_labelled_front_with_the_left_side_on_the_right():
+    labels = label(standing())
+    assert labels.part.shape == labels.instance.shape == SIZE and labels.uv.shape == (*SIZE, 2)
+    assert at(labels.part, 0, 120) == 2
+    assert at(labels.part, 24, 200) == 10 and at(labels.part, -24, 200) == 9
+    assert at(labels.part, 24, 240) == 14 and at(labels.part, -24, 240) == 13
+    assert at(labels.part, 10, 45) == 24 and at(labels.part, -10, 45) == 23
+    assert at(labels.part, 60, 180) == 4 and at(labels.part, -60, 180) == 3
+
+
+def test_a_back_view_is_labelled_back_with_the_left_side_on_the_left():
+    labels = label(standing(back_view=True))
+    assert at(labels.part, 0, 120) == 1
+    assert at(labels.part, -24, 200) == 8 and at(labels.part, 24, 200) == 7
+    assert at(labels.part, -10, 45) == 24 and at(labels.part, 10, 45) == 23
+
+
+@pytest.mark.parametrize("back_view", [False, True])
+def test_the_mirrored_picture_gets_the_mirrored_charts(back_view):
+    pose = standing(back_view)
+    pose.points[:, 0] += 5 * np.sin(np.arange(COUNT))  # nobody is symmetric
+    there, back = label(pose), label(pose.mirrored())
+    table = np.full(256, UNLABELLED, np.uint8)
+    table[: len(MIRROR)] = MIRROR
+    differ = table[there.part[:, ::-1]] != back.part
+    assert differ.mean() < 0.005  # places that lie exactly on a limit
+    assert np.array_equal(there.instance[:, ::-1], back.instance)
+
+
+def test_a_person_without_a_pose_keeps_the_mask_but_has_no_charts():
+    labels = label(None, looked=False)
+    inside = labels.instance == 1
+    assert inside.any() and (labels.part[inside] == UNLABELLED).all()
+
+
+def test_a_person_whom_only_our_model_sees_is_in_doubt_until_blazepose_has_looked():
+    own, bodypix = undecided()
+    nobody = np.zeros_like(bodypix)
+    nobody[..., 0] = 1
+    small = label(None, looked=False, opinions=(own, nobody))
+    assert not (small.instance == 1).any() and at(small.instance, 0, 120) == IGNORE
+    denied = label(None, looked=True, opinions=(own, nobody))
+    assert (denied.instance == 0).all() and (denied.part == 0).all()
+
+
+def test_a_person_whom_only_bodypix_sees_is_in_doubt():
+    _, bodypix = undecided()
+    blank = np.zeros((*GRID, 25), np.float32)
+    own = OwnOpinion(np.zeros((0, 4)), np.zeros((0, *GRID)), blank, np.zeros((*GRID, 25, 2)), np.zeros(GRID, bool))
+    labels = fuse(SIZE, own, bodypix, [Sighting(BOX, True, None)])
+    assert at(labels.instance, 0, 120) == IGNORE and not (labels.instance == 1).any()
+
+
+def test_limbs_that_the_two_looks_see_apart_stay_open():
+    settled = np.ones(COUNT, bool)
+    settled[[25, 27]] = False
+    labels = label(standing(), settled=settled)
+    assert at(labels.part, 24, 200) == UNLABELLED and at(labels.part, -24, 200) == 9
+
+
+def test_a_pose_beside_the_person_gives_no_charts():
+    pose = standing()
+    labels = label(replace(pose, points=pose.points + np.array([90, 0, 0])))
+    assert set(np.unique(labels.part)) <= {0, UNLABELLED}
+
+
+def test_one_person_found_twice_is_one_person():
+    own, bodypix = undecided()
+    twice = replace(own, boxes=np.repeat(own.boxes, 2, 0), person=np.repeat(own.person, 2, 0))
+    witness = Witness(standing(), np.ones(COUNT, bool))
+    labels = fuse(SIZE, twice, bodypix, [Sighting(BOX, True, witness), Sighting(BOX, True, witness)])
+    assert labels.instance[labels.instance != IGNORE].max() == 1
+
+
+def test_where_our_model_has_no_coordinates_the_chart_stays_open():
+    own, bodypix = undecided()
+    own.seen[: 108 // STRIDE] = False
+    labels = label(standing(), opinions=(own, bodypix))
+    assert at(labels.part, 0, 95) == UNLABELLED and at(labels.part, 0, 125) == 2
+
+
+def test_a_frame_without_people_is_background():
+    own, bodypix = undecided()
+    bodypix[...] = np.eye(25)[0]
+    own = replace(own, boxes=own.boxes[:0], person=own.person[:0], seen=np.zeros(GRID, bool))
+    labels = fuse(SIZE, own, bodypix, [])
+    assert not labels.part.any() and not labels.uv.any() and not labels.instance.any()
+
+
+def test_two_looks_that_name_the_sides_differently_are_not_trusted():
+    pose = standing()
+    swapped = replace(pose, points=standing(back_view=True).points)
+    settled = agree(pose, swapped).settled
+    assert not settled[[11, 12, 13, 14, 15, 16, 23, 24]].any()
+    assert agree(pose, pose).settled.all()
+    assert (agree(pose, pose).pose.silhouette == silhouette()).all()
+
+
+def test_a_mirrored_pose_mirrored_again_is_the_same():
+    pose = standing()
+    again = pose.mirrored().mirrored()
+    assert np.allclose(again.points, pose.points) and (again.silhouette == pose.silhouette).all()

@@ -1,0 +1,109 @@
+"""Folders of pictures to folders of label maps; the real teachers where their files are at hand."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from figures import SIZE, standing, undecided
+
+from ddp_video.charts import NUM_CLASSES
+from ddp_video.cli.main import cli
+from ddp_video.data.folder import DenseFolder
+from ddp_video.errors import DataError, WeightsError
+from ddp_video.teachers.blazepose import COUNT
+from ddp_video.teachers.fusion import Sighting, fuse
+from ddp_video.teachers.labelling import label_folder
+from ddp_video.teachers.witness import Witness
+
+BODYPIX = Path(__file__).parents[3] / "shared/teachers/bodypix_mobilenet_v1_075_720_1280_16_quant.tflite"
+
+
+class Asked:
+    """A labeller that counts its frames; on dark ones there is nobody."""
+
+    def __init__(self):
+        self.frames = 0
+
+    def __call__(self, image):
+        self.frames += 1
+        own, bodypix = undecided()
+        box = own.boxes[0]
+        if image.mean() < 50:
+            bodypix[...] = np.eye(NUM_CLASSES)[0]
+            return fuse(SIZE, own, bodypix, [Sighting(box, looked=True)])
+        return fuse(SIZE, own, bodypix, [Sighting(box, True, Witness(standing(), np.ones(COUNT, bool)))])
+
+
+@pytest.fixture
+def frames(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name, grey in (("a.jpg", 100), ("b.png", 150), ("dark.jpg", 0)):
+        cv2.imwrite(str(folder / name), np.full((*SIZE, 3), grey, np.uint8))
+    return folder
+
+
+def test_maps_are_a_training_folder(frames, tmp_path):
+    tally = label_folder(frames, tmp_path / "maps", Asked())
+    assert (tally.written, tally.skipped, tally.people) == (2, 1, 2)
+    data = DenseFolder(tmp_path / "maps", held_out=None)
+    assert data.names == ["a", "b"]
+    assert data[0].part[120, 120] == 2 and data[0].has_dense.tolist() == [True]
+    assert not list((tmp_path / "maps").glob("*partial*"))
+
+
+def test_pictures_with_maps_are_not_asked_about_again(frames, tmp_path):
+    label_folder(frames, tmp_path / "maps", Asked())
+    (tmp_path / "maps" / "a_inst.png").unlink()
+    again, reports = Asked(), []
+    assert label_folder(frames, tmp_path / "maps", again, lambda *done: reports.append(done)).written == 1
+    assert again.frames == 2  # a, and the dark one that has none
+    assert reports[-1] == (3, 3)
+
+
+def test_no_pictures_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        label_folder(tmp_path / "missing", tmp_path / "maps", Asked())
+    with pytest.raises(DataError, match="no pictures"):
+        label_folder(tmp_path, tmp_path / "maps", Asked())
+
+
+def test_a_missing_or_wrong_model_file_is_named(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    from ddp_video.teachers.blazepose import BlazePose
+
+    with pytest.raises(WeightsError, match=r"cannot read .*gone\.tflite"):
+        BlazePose(tmp_path / "gone.tflite")
+    if BODYPIX.exists():
+        with pytest.raises(WeightsError, match="not the expected model"):
+            BlazePose(BODYPIX)
+
+
+def test_the_command_says_what_is_missing(frames, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    arguments = [
+        "label",
+        str(frames),
+        "-o",
+        str(tmp_path / "maps"),
+        "--bodypix",
+        "no.tflite",
+        "--blazepose",
+        "no.tflite",
+    ]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, WeightsError) and "no.tflite" in str(result.exception)
+
+
+@pytest.mark.skipif(not BODYPIX.exists(), reason="needs ../shared/teachers")
+def test_the_real_bodypix_gives_probabilities_and_sees_nobody_in_grey():
+    pytest.importorskip("ai_edge_litert")
+    from ddp_video.teachers.bodypix import BodyPix
+    from ddp_video.teachers.opinions import ask_bodypix
+
+    charts = ask_bodypix(BodyPix(BODYPIX), np.full((250, 330, 3), 128, np.uint8))
+    assert charts.shape == (63, 83, NUM_CLASSES)
+    assert np.allclose(charts.sum(-1), 1, atol=1e-4)
+    assert (charts[..., 0] > 0.5).all()

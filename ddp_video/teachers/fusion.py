@@ -32,7 +32,7 @@ class Rules:
     nobody: float = 0.4  # by our model and by BlazePose, at most, to be background
     nobody_by_bodypix: float = 0.5  # likewise
     nobody_beside_a_pose: float = 0.8  # likewise by BodyPix, whose outlines are coarse, where BlazePose has looked
-    denied: float = 0.1  # by BodyPix, at most, to deny a person of whom BlazePose sees nothing
+    denied: float = 0.1  # by BodyPix and BlazePose, at most, to deny what our model takes for a person
     least_cells: int = 12  # of a person
     free: float = 0.6  # share of a person's cells that no better one has claimed
     landmarks: int = 8  # that are trusted and in the frame, for a person to get charts
@@ -72,29 +72,32 @@ def fuse(
     x, y = np.meshgrid(x, y)
     by_bodypix = 1 - bodypix[..., 0]
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
-    doubtful, looked = np.zeros(grid, bool), np.zeros(grid, bool)
+    by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
     for row, (sighting, witness) in enumerate((s, s.witness) for s in sightings):
         near = _inside(sighting.box, x, y)
         votes = [own.person[row] if row < len(own.person) else np.zeros(grid, np.float32), by_bodypix * near]
         if witness is None and sighting.looked and _denied(*votes, rules):
             continue
+        by_own = np.maximum(by_own, votes[0])
         if witness is not None:
             votes.append(cv2.resize(witness.pose.silhouette, grid[::-1], interpolation=cv2.INTER_AREA))
+            by_blazepose = np.maximum(by_blazepose, votes[-1])
             looked |= near
-        doubtful |= np.max(votes[:1] + votes[2:], 0) > rules.nobody
         if witness is not None and any(_same_person(witness, other) for other in seen):
             continue
         seen += [witness] if witness is not None else []
         sure = (np.mean(votes, 0) >= rules.person) & (np.sum(np.array(votes) > 0.5, 0) >= 2)
         free = sure & (instance == 0)
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
-            doubtful |= sure
+            by_own = np.maximum(by_own, sure)
             continue
         instance[free] = instance.max() + 1
         part[free] = UNLABELLED
         if witness is not None and _fits(witness, sure, rules):
             part[free] = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
+    alone = looked & (by_blazepose < rules.denied) & (by_bodypix < rules.denied)
+    doubtful = ((by_own > rules.nobody) & ~alone) | (by_blazepose > rules.nobody)
     doubtful |= by_bodypix > np.where(looked, rules.nobody_beside_a_pose, rules.nobody_by_bodypix)
     instance[(instance == 0) & doubtful] = IGNORE
     return _at_full_size(size, part, instance, own)

@@ -129,3 +129,10 @@ def test_a_mirrored_pose_mirrored_again_is_the_same():
     pose = standing()
     again = pose.mirrored().mirrored()
     assert np.allclose(again.points, pose.points) and (again.silhouette == pose.silhouette).all()
+
+
+def test_what_our_model_alone_adds_beside_a_person_is_background():
+    own, bodypix = undecided()
+    own.person[0, :, -13:] = 1  # inside the box, where nobody else sees anything
+    labels = label(standing(), opinions=(own, bodypix))
+    assert at(labels.instance, 72, 120) == 0 and at(labels.instance, 110, 120) == IGNORE

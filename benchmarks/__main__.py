@@ -17,7 +17,7 @@ from benchmarks.goals import goals
 from benchmarks.people import foreground, people
 from benchmarks.processes import memory, startup
 from benchmarks.report import Table, machine, save
-from benchmarks.settings import Settings
+from benchmarks.settings import CLIP, Settings
 from benchmarks.sparse import branch, one_conv
 from benchmarks.stages import stages
 from benchmarks.temporal import flow, smoothing
@@ -38,20 +38,22 @@ TABLES: dict[str, Callable[[Settings], Table | dict[str, Table]]] = {
 }
 
 
+OUTPUT, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
+
+
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="[TABLE]...", nargs=-1, type=click.Choice([*TABLES]))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Counted, of each measurement.")
+@click.option("--clip", type=FILE, default=CLIP, help="Of infer's stages and smoothing.  [the example clip]")
+@click.option("--detectron2", type=FILE, help="A checkout, built in place: the peer.")
+@click.option("--flow-weights", type=FILE, help="torchvision's raft_small.")
 @click.option(
-    "--detectron2", type=click.Path(path_type=Path, exists=True), help="A checkout, built in place: the peer."
+    "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Smaller pictures, to try it out."
 )
-@click.option("--flow-weights", type=click.Path(path_type=Path, exists=True), help="torchvision's raft_small.")
-@click.option(
-    "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Smaller pictures, to try it out only."
-)
-def main(names, output, device, rounds, detectron2, flow_weights, scale):
-    settings = Settings(str(choose_device(device)), rounds, scale, detectron2, flow_weights)
+def main(names, output, device, rounds, clip, detectron2, flow_weights, scale):
+    settings = Settings(str(choose_device(device)), rounds, scale, clip, detectron2, flow_weights)
     facts = machine(settings.device) | ({} if scale == 1 else {"scale": scale})
     tables: dict[str, Table] = {}
 
@@ -64,7 +66,8 @@ def main(names, output, device, rounds, detectron2, flow_weights, scale):
     for name in names or TABLES:
         found = TABLES[name](settings)
         show(found if isinstance(found, dict) else {name: found})
-    show({"goals": goals(tables)})
+    if settings.kind == "cpu":
+        show({"goals": goals(tables)})
 
 
 if __name__ == "__main__":

@@ -1,25 +1,43 @@
 #!/usr/bin/env bash
-# Trains on a GPU machine that has nothing but Python, PyTorch and what was carried there beside the checkout:
-#   .whl/   wheels of what that machine lacks (av zarr numcodecs donfig google_crc32c safetensors timm ...)
-#   .gpu/   people.pack.npz (`ddp-video synthesize assets`), init.safetensors (weights to start from)
-# Usage: benchmarks/gpu.sh MINUTES [further options of `ddp-video train`]
-# Pictures are made on the fly by one worker a core. The checkpoint stays on the machine, so a second call on a machine
-# that is still warm goes on with --resume; weights, losses and sample pictures come back in $OUT.
+# Trains and measures on a GPU machine that has nothing but Python, PyTorch and what was carried there beside the checkout:
+#   .gpu/people.pack        what `ddp-video synthesize assets` wrote: without it nothing is trained
+#   .gpu/init.safetensors   weights to start from (default: those that ship)
+#   .gpu/clip.mp4           a video for the stages of infer (default: the example clip)
+#   .whl/*.whl              wheels of what is missing there; the benchmarks want av, zarr, numcodecs, donfig, google_crc32c
+#
+# Usage: benchmarks/gpu.sh TRAIN_MINUTES BENCHMARK_MINUTES [further options of `ddp-video train`]
+#
+# 0 minutes leave a part out. Pictures are made on the fly by one worker a core. The checkpoint stays on the machine: a second
+# call while it is warm goes on from there, and its TRAIN_MINUTES count the first call's too. Weights, losses, sample
+# pictures and tables come back in $OUT. Where 64 MiB may travel, the pack and the wheels go in two calls.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-minutes=${1:?how many minutes}
-shift
+[ $# -ge 2 ] || { sed -n '2,/^set/s/^# \?//p' "$0" >&2; exit 2; }
+train=$1 measure=$2
+shift 2
 out=${OUT:-/tmp/ddp-video-out}
-work=/tmp/ddp-video-train
+work=${DDP_VIDEO_WORK:-/tmp/ddp-video-train}
 site=/tmp/ddp-video-site
 mkdir -p "$out" "$work"
+export PYTHONPATH="$PWD:$site" OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 PYTHONUNBUFFERED=1
 if compgen -G ".whl/*.whl" >/dev/null && [ ! -d "$site" ]; then
     python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" .whl/*.whl
 fi
-export PYTHONPATH="$PWD:$site" OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 PYTHONUNBUFFERED=1
-start=(--init .gpu/init.safetensors)
-[ ! -f "$work/checkpoint.pt" ] || start=(--resume)
-python3 -m ddp_video train --data synthetic:.gpu/people.pack.npz -o "$work" "${start[@]}" --minutes "$minutes" \
-    --workers "$(($(nproc) - 2))" --set batch_size=48 --set size=384 --quiet "$@"
-cp "$work"/*.safetensors "$work/log.jsonl" "$out"
-find "$work/pictures" -name '*.jpg' | sort | tail -n 2 | xargs -r cp -t "$out"
+
+if [ "$train" != 0 ] && [ -f .gpu/people.pack ]; then
+    start=(--init ddp_lite)
+    [ ! -f .gpu/init.safetensors ] || start=(--init .gpu/init.safetensors)
+    [ ! -f "$work/checkpoint.pt" ] || start=(--resume)
+    cores=$(nproc)
+    python3 -m ddp_video train --data synthetic:.gpu/people.pack -o "$work" "${start[@]}" --minutes "$train" \
+        --workers "$((cores > 3 ? cores - 2 : 1))" --set batch_size=48 --set size=384 --quiet "$@"
+    cp "$work"/*.safetensors "$work/log.jsonl" "$out"
+    find "$work" -name '*.jpg' | sort | tail -n 2 | xargs -r cp -t "$out"
+fi
+
+if [ "$measure" != 0 ]; then
+    clip=()
+    [ ! -f .gpu/clip.mp4 ] || clip=(--clip .gpu/clip.mp4)
+    # Tables are saved as they come: those that the time allows come back.
+    timeout "${measure}m" python3 -m benchmarks -o "$out" "${clip[@]}" || [ $? = 124 ]
+fi

@@ -59,7 +59,7 @@ class Detectron2:
         def predict():
             with (
                 patch.object(boxes, "inference", lambda *features: ([people], find(*features)[1]), create=True),
-                torch.autocast(device, self._dtype, enabled=self._dtype != torch.float32),
+                torch.autocast(torch.device(device).type, self._dtype, enabled=self._dtype != torch.float32),
             ):
                 return self._model.inference(inputs, do_postprocess=False)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 from benchmarks.forced import on, random_ddp, random_rcnn
 from benchmarks.peer import Detectron2, recorded
 from benchmarks.report import Table
@@ -12,6 +15,7 @@ from ddp_video.decode import decode
 from ddp_video.model.densepose_rcnn import DenseposeRCNNPredictor
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
+from ddp_video.structures import FramePrediction
 
 PEOPLE = (1, 2, 5, 10, 20)
 SHARE = 0.08  # of the picture, whatever the number of people
@@ -29,12 +33,15 @@ def people(settings: Settings) -> dict[str, Table]:
     first, found = {}, []
     for count in PEOPLE:
         scene = make_scene(size, count, SHARE)
-        calls = {name: on(scene, predictor) for name, predictor in predictors.items()}
-        predictions = {name: call() for name, call in calls.items()}
-        calls |= {f"{name}, to full size": lambda p=p: decode(p) for name, p in predictions.items()}
+        latest: dict[str, FramePrediction] = {}
+        calls = {}
+        for name, predictor in predictors.items():
+            calls[name] = _keeping(latest, name, on(scene, predictor))
+            calls[f"{name}, to full size"] = lambda name=name, of=latest: decode(of[name])
         if peer:
             calls["detectron2"] = peer.on(scene)
         found.append(compare(calls, settings.rounds))
+        print(f"{count} people:", found[-1], file=sys.stderr, flush=True)  # the whole table takes minutes
         first[count] = round(scene.share, 3)
     notes = (
         f"A picture of {size[0]} x {size[1]} px, the people forced; ddp_lite shrinks it to 480 px as it always does. "
@@ -46,6 +53,13 @@ def people(settings: Settings) -> dict[str, Table]:
         "people": _table("Time against the number of people, CPU s", first, found, "cpu", notes),
         "people, wall": _table("Time against the number of people, wall s", first, found, "wall", ""),
     }
+
+
+def _keeping(results: dict[str, FramePrediction], name: str, call: Callable[[], FramePrediction]) -> Callable:
+    def keep():
+        results[name] = call()
+
+    return keep
 
 
 def _table(title: str, shares: dict[int, float], found: list[dict[str, Timing]], kind: str, notes: str) -> Table:

@@ -14,8 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.report import Table
-from benchmarks.scenes import CLIP
-from benchmarks.settings import Settings
+from benchmarks.settings import CLIP, Settings
 from benchmarks.timing import Timing
 from ddp_video.video import VideoReader, VideoWriter
 

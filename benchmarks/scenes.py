@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from benchmarks.settings import CLIP
 from ddp_video.decode import decode
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.structures import FrameBatch
 from ddp_video.video import VideoReader
 
-CLIP = Path(__file__).parents[1] / "examples" / "people.mp4"
 ROUNDS = 14  # of bisection
 PERSON_HEIGHT = 400  # px, of a person at scale 1
 

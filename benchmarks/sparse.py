@@ -78,7 +78,7 @@ def _one_branch(settings: Settings, precision: str, sites: Tensor, owner: Tensor
             x = F.conv2d(x, kernel, padding=1)
         return x
 
-    with torch.inference_mode(), torch.autocast(settings.device, dtype, enabled=dtype != torch.float32):
+    with torch.inference_mode(), torch.autocast(settings.kind, dtype, enabled=dtype != torch.float32):
         found = compare(
             {"sparse": lambda: run(sparse), "dense": lambda: run(dense), "conv2d": convolve}, settings.rounds
         )

@@ -11,7 +11,6 @@ from statistics import median
 from unittest.mock import patch
 
 from benchmarks.report import Table
-from benchmarks.scenes import CLIP
 from benchmarks.settings import Settings
 from benchmarks.timing import Stopwatch, Timing
 from ddp_video import pictures, pipeline
@@ -24,7 +23,7 @@ from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
 from ddp_video.temporal.tracking import Tracker
 from ddp_video.video import VideoReader
 
-FRAMES = 48  # of the clip, 854 x 480 px
+FRAMES = 48  # of the clip
 WARM_UP = 8
 ORDER = (
     "decode",
@@ -50,7 +49,7 @@ def stages(settings: Settings) -> dict[str, Table]:
         def run(count: int, smoothing: SmoothingSettings | None) -> Timing:
             wall, cpu = time.perf_counter(), time.process_time()
             clip = Clip(max_frames=count)
-            infer(CLIP, predictor, Path(folder) / "run", clip=clip, smoothing=smoothing, overwrite=True)
+            infer(settings.clip, predictor, Path(folder) / "run", clip=clip, smoothing=smoothing, overwrite=True)
             return Timing((time.perf_counter() - wall) / count, (time.process_time() - cpu) / count)
 
         run(min(WARM_UP, frames), SmoothingSettings())
@@ -65,7 +64,9 @@ def stages(settings: Settings) -> dict[str, Table]:
             found = {name: _median([of_round[name] for of_round in rounds]) for name in rounds[0]}
             rows.append(found)
             whole.append(_median([run(frames, smoothing) for _ in range(min(settings.rounds, 3))]))
-    return {"stages": _stage_table(rows, frames), "whole": _whole_table(whole, frames)}
+    height, width = VideoReader(settings.clip).info.size
+    what = f"{frames} frames of {settings.clip.name} ({width} x {height} px)"
+    return {"stages": _stage_table(*rows, what), "whole": _whole_table(whole, what)}
 
 
 def _median(timings: list[Timing]) -> Timing:
@@ -115,29 +116,25 @@ class _Timed:
         return getattr(self._style, name)
 
 
-def _stage_table(rows: list[dict[str, Timing]], frames: int) -> Table:
-    raw, smooth = rows
-    columns = ("stage", "CPU ms a frame", "wall ms a frame", "share of CPU", "with smoothing: CPU ms a frame")
-    total = sum(t.cpu for t in raw.values())
-    lines = [
-        (name, 1e3 * raw[name].cpu, 1e3 * raw[name].wall, raw[name].cpu / total, 1e3 * smooth[name].cpu)
-        for name in ORDER
+def _stage_table(raw: dict[str, Timing], smooth: dict[str, Timing], what: str) -> Table:
+    def sum_of(timings: dict[str, Timing]) -> Timing:
+        return Timing(sum(t.wall for t in timings.values()), sum(t.cpu for t in timings.values()))
+
+    raw, smooth = ({**of, "sum": sum_of(of)} for of in (raw, smooth))
+    rows = [
+        (name, 1e3 * raw[name].cpu, 1e3 * raw[name].wall, raw[name].cpu / raw["sum"].cpu, 1e3 * smooth[name].cpu)
+        for name in (*ORDER, "sum")
     ]
-    sums = (
-        1e3 * sum(getattr(t, kind) for t in of.values()) for of, kind in ((raw, "cpu"), (raw, "wall"), (smooth, "cpu"))
-    )
-    cpu, wall, cpu_smooth = sums
     return Table(
         "Stages of infer",
-        columns,
-        [*lines, ("sum", cpu, wall, 1.0, cpu_smooth)],
-        f"`ddp_lite`, {frames} frames of examples/people.mp4 (854 x 480 px, 3 people), the three default videos and the "
-        "store; stages one after the other on one thread. backbone = with pyramid and aggregation; store = with run "
-        "lengths.",
+        ("stage", "CPU ms a frame", "wall ms a frame", "share of CPU", "with smoothing: CPU ms a frame"),
+        rows,
+        f"`ddp_lite`, {what}, the three default videos and the store; stages one after the other on one thread. backbone = "
+        "with pyramid and aggregation; store = with run lengths.",
     )
 
 
-def _whole_table(whole: list[Timing], frames: int) -> Table:
+def _whole_table(whole: list[Timing], what: str) -> Table:
     lines = [
         (name, 1 / timing.wall, timing.cpu, 1 / timing.cpu)
         for name, timing in zip(("infer", "infer --smooth (DIS)"), whole, strict=True)
@@ -146,5 +143,5 @@ def _whole_table(whole: list[Timing], frames: int) -> Table:
         "Frames a second, decode to encoded videos",
         ("command", "frames/s", "CPU s a frame", "frames per CPU second"),
         lines,
-        f"The same {frames} frames through the pipeline as it is, its stages on threads of their own.",
+        f"{what} through the pipeline as it is, its stages on threads of their own.",
     )

@@ -11,9 +11,10 @@ import torch
 from torchvision.models.optical_flow import raft_small
 
 from benchmarks.report import Table
-from benchmarks.scenes import CLIP
-from benchmarks.settings import Settings
+from benchmarks.settings import CLIP, Settings
 from benchmarks.timing import compare
+from ddp_video.model.predictor import DDPPredictor
+from ddp_video.model.weights import load_model
 from ddp_video.pipeline import Clip, infer, smooth
 from ddp_video.structures import Grid
 from ddp_video.temporal.flow import DISFlow, RAFTFlow
@@ -77,7 +78,12 @@ def smoothing(settings: Settings) -> Table:
         estimators["RAFT small"] = RAFTFlow(settings.flow_weights, settings.device)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        run = infer(CLIP, _predictor(settings), Path(folder) / "run", clip=Clip(max_frames=frames))
+        run = infer(
+            settings.clip,
+            DDPPredictor(load_model("ddp_lite"), settings.device),
+            Path(folder) / "run",
+            clip=Clip(max_frames=frames),
+        )
         for name, estimator in estimators.items():
             wall, cpu = time.perf_counter(), time.process_time()
             smooth(run, Path(folder) / "smooth", flow=estimator, overwrite=True)
@@ -87,17 +93,9 @@ def smoothing(settings: Settings) -> Table:
         "Smoothing a finished run",
         ("flow", "frames/s", "CPU s a frame", "frames per CPU second"),
         rows,
-        f"{frames} frames of examples/people.mp4, radius 2, its three videos encoded again.",
+        f"{frames} frames of {settings.clip.name}, radius 2, its three videos encoded again.",
     )
 
 
-def _predictor(settings: Settings):
-    from ddp_video.model.predictor import DDPPredictor
-    from ddp_video.model.weights import load_model
-
-    return DDPPredictor(load_model("ddp_lite"), settings.device)
-
-
 def _frames(count: int) -> list:
-    frames = iter(VideoReader(CLIP, max_frames=count))
-    return list(frames)
+    return list(VideoReader(CLIP, max_frames=count))

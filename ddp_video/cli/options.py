@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from ddp_video.cli.allocator import keep_freed_memory
 from ddp_video.cli.failures import explain, fail
 
 
@@ -185,6 +186,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 def run_each(jobs: list[tuple[Path, Callable]], quiet: bool) -> int:
     """Run jobs of (run folder, job(progress) -> RunFolder) one after the other; one that fails does not stop the
     others. Returns the exit code."""
+    keep_freed_memory()
     code = 0
     for folder, job in jobs:
         try:

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -102,6 +103,7 @@ class DDPPredictor:
 
     @torch.inference_mode()
     def _run_once(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
+        data = data.pin_memory() if self.device.type == "cuda" else data  # the copy then need not wait
         images = self._prepare(data.to(self.device, non_blocking=True), grid.input_size)
         dtype = DTYPES[self.precision]
         with nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype):
@@ -111,8 +113,9 @@ class DDPPredictor:
     def _prepare(self, data: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 [T, 3, H, W] -> shrunk, and padded at the right and bottom with the mean colour."""
         if data.shape[2:] != size:
-            data = data if data.device.type == "cpu" else data.float()  # CUDA shrinks no uint8
-            data = F.interpolate(data, size, mode="bilinear", antialias=True)
+            shrink = partial(F.interpolate, size=size, mode="bilinear", antialias=True)
+            # CUDA shrinks no uint8; rounded it gives what the CPU gives.
+            data = shrink(data) if data.device.type == "cpu" else shrink(data.float()).round_()
         height, width = (math.ceil(n / SIZE_MULTIPLE) * SIZE_MULTIPLE for n in size)
         mean = self.model.image_mean.to(data.dtype)  # zero once normalised
         padded = mean.expand(len(data), 3, height, width).contiguous(memory_format=torch.channels_last)

@@ -9,7 +9,12 @@
 Everything else lives in its room: `ddp_video.decode`, `ddp_video.video`, `ddp_video.render`, ...
 """
 
+import os
 from importlib import import_module
+
+# OpenCV, when it is loaded, reads here how large a picture it may make: four times 8K, and not the gigabytes that a
+# damaged header asks for.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
 
 _ROOMS = {
     "evaluate_stability": "stability",

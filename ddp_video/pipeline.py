@@ -38,7 +38,11 @@ Step = tuple[np.ndarray, FramePrediction]  # a frame [H, W, 3] uint8 and what is
 
 
 class Predictor(Protocol):
-    """What `infer` needs of a model; `DDPPredictor` is one."""
+    """What `infer` needs of a model; `DDPPredictor` is one.
+
+    One that works on several batches at once has `predict_all` too, which takes an iterator of batches and gives each with
+    its predictions, in order (`cluster.SpreadPredictor`).
+    """
 
     charts: str
 
@@ -92,15 +96,20 @@ def infer(
     def steps(store: PredictionWriter) -> Iterator[Step]:
         smoother = Smoother(smoothing or SmoothingSettings(radius=0), flow)
 
+        def one_by_one(batches: Iterator[FrameBatch]) -> Iterator[tuple[FrameBatch, list[FramePrediction]]]:
+            return ((batch, predictor.predict(batch)) for batch in batches)
+
+        predict_all = getattr(predictor, "predict_all", one_by_one)
+
         def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:
             tracker: Tracker | None = None
-            for batch in batches:
+            for batch, predictions in predict_all(batches):
                 # A run that goes on does so with identities as they were when this batch came.
                 tracker = tracker or (
                     Tracker.restore(store.state(batch.first_index)) if batch.first_index else Tracker()
                 )
                 store.keep_state(batch.first_index, tracker.state())
-                for picture, prediction in zip(batch.data, predictor.predict(batch), strict=True):
+                for picture, prediction in zip(batch.data, predictions, strict=True):
                     frame = _rgb(picture)
                     yield frame, tracker.update(round_to_half(prediction), frame)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
 
+from ddp_video.cli.failures import explain, fail
 from ddp_video.cli.options import (
     flow_options,
     folder_options,
@@ -15,8 +18,10 @@ from ddp_video.cli.options import (
     model_options,
     picture_options,
     picture_settings,
+    progress_bar,
     quiet_option,
     refuse_equal,
+    report_run,
     run_each,
     smoothing_options,
     smoothing_settings,
@@ -55,14 +60,23 @@ clip_options = grouped(
 @flow_options
 @picture_options
 @folder_options
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: on the workers of a Ray cluster, which see the same files (pip install 'ddp-video[ray]').",
+)
+@click.option("--address", help="Of a running Ray cluster, host:port or auto.  [one is started on this machine]")
 @quiet_option
-def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look, folder, quiet):
+def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look, folder, engine, address, quiet):
     """Dense pose of every INPUT: a video file, a folder of images, or a glob of images in quotes."""
     if not smooth and any(value is not None for value in smoothing.values()):
         raise click.UsageError("--mode, --radius, --alphas and --causal say how to smooth; add --smooth")
+    if address and engine != "ray":
+        raise click.UsageError("--address goes with --engine ray")
 
     from ddp_video.pipeline import Clip
-    from ddp_video.pipeline import infer as infer_one
     from ddp_video.runs import run_name
 
     folders = [output / run_name(source) for source in inputs]
@@ -75,9 +89,45 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
         **folder,
     }
     predictor = load_predictor(**model)
-    estimator = load_flow_estimator(**flow, device=predictor.device) if smooth else None
+    make_flow = partial(load_flow_estimator, **flow, device=predictor.device) if smooth else None
+    estimator = make_flow and make_flow()  # what is wrong with its weights is said once, and now
+    if engine == "local":
+        make_flow = estimator and (lambda: estimator)
+    jobs = [partial(infer_clip, source, out, make_flow, settings) for source, out in zip(inputs, folders, strict=True)]
+    if engine == "ray":
+        model = {**model, "device": predictor.device.type, "precision": predictor.precision}  # the same on each
+        make_predictor = partial(load_predictor, **model)
+        return _run_on_cluster(inputs, clip, jobs, folders, predictor, make_predictor, address, quiet)
+    return run_each([(out, partial(job, predictor, False)) for out, job in zip(folders, jobs, strict=True)], quiet)
 
-    def job(source, target):
-        return lambda progress: infer_one(source, predictor, target, flow=estimator, progress=progress, **settings)
 
-    return run_each([(target, job(source, target)) for source, target in zip(inputs, folders, strict=True)], quiet)
+def infer_clip(source, out, make_flow, settings: dict, predictor, again: bool, progress):
+    """One input, here or on a worker of a cluster; `again` goes on where a lost worker has left it."""
+    from ddp_video.pipeline import infer as infer_one
+
+    if again:
+        settings = {**settings, "resume": True, "overwrite": False}
+    flow = make_flow() if make_flow else None
+    return infer_one(source, predictor, out, flow=flow, progress=progress, **settings)
+
+
+def _run_on_cluster(inputs, clip, jobs, folders, predictor, make_predictor, address, quiet) -> int:
+    """As `run_each`, with one progress bar over all frames."""
+    from ddp_video.cluster import Job, run_jobs
+    from ddp_video.errors import VideoOpenError
+    from ddp_video.video import VideoReader
+
+    def frames(source) -> int:
+        with suppress(VideoOpenError):  # the job itself will say so
+            return VideoReader(source, **clip).frame_count or 0
+        return 0
+
+    jobs = [Job(out, frames(source), job) for source, out, job in zip(inputs, folders, jobs, strict=True)]
+    code = 0
+    with progress_bar(f"{len(jobs)} clips", quiet) as progress:
+        for _, outcome in run_jobs(jobs, predictor, make_predictor, address, progress):
+            if isinstance(outcome, Exception):
+                code = fail(explain(outcome))
+            else:
+                report_run(outcome, quiet)
+    return code

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ddp_video.data.coco_file import read_coco
 from ddp_video.data.folder import is_held_out, read_image
 from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import DataError
@@ -33,18 +33,11 @@ class DensePoseCoco:
     charts = "densepose"
 
     def __init__(self, annotations: str | Path, images: str | Path, held_out: bool | None = False):
-        try:
-            content = json.loads(Path(annotations).read_text())
-            persons = {c["id"] for c in content["categories"] if c["name"] == "person"}
-            self.people = defaultdict(list)
-            for annotation in content["annotations"]:
-                if annotation["category_id"] in persons:
-                    self.people[annotation["image_id"]].append(annotation)
-            pictures = [(i["file_name"], i["id"]) for i in content["images"] if i["id"] in self.people]
-        except OSError as error:
-            raise DataError(f"cannot read {annotations}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{annotations} is not a COCO JSON of people: {error!r}") from error
+        pictures, people = read_coco(annotations)
+        self.people = defaultdict(list)
+        for annotation in people:
+            self.people[annotation["image_id"]].append(annotation)
+        pictures = [(image["file_name"], image["id"]) for image in pictures if image["id"] in self.people]
         self.images = Path(images)
         self.pictures = sorted(p for p in pictures if held_out is None or is_held_out(p[0]) == held_out)
         if not self.pictures:
@@ -128,4 +121,6 @@ def run_lengths(counts: list[int] | str | bytes) -> np.ndarray:
                 value -= 1 << shift
             numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
             value = shift = 0
+    if max(map(abs, numbers), default=0) >= 1 << 63:
+        raise ValueError("run lengths that no mask can have")
     return np.array(numbers, np.int64)

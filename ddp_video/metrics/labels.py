@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from scipy.ndimage import zoom
 
+from ddp_video.data.coco_file import read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, read_image
 from ddp_video.errors import DataError
@@ -107,15 +107,10 @@ class CocoLabels:
     charts = "densepose"
 
     def __init__(self, file: str | Path, images: str | Path | None = None):
-        try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
-            person = {c["id"] for c in content["categories"] if c["name"] == "person"}
-            annotations = [a for a in content["annotations"] if a["category_id"] in person]
-            self._images = sorted(content["images"], key=lambda image: image["file_name"])
-        except OSError as error:
-            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not COCO JSON with images, annotations and categories ({error!r})") from error
+        pictures, annotations = read_coco(file)
+        if any("height" not in image for image in pictures):
+            raise DataError(f"{file}: images without height and width")
+        self._images = sorted(pictures, key=lambda image: image["file_name"])
         if not any(a.get("dp_x") for a in annotations):
             raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
         self._folder = images and Path(images)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
+LARGEST = 1 << 14  # of any number in a configuration
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -29,12 +31,26 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelConfig:
-        """The inverse of `to_dict`, also after JSON; raises ValueError when a field is missing or unknown."""
+        """The inverse of `to_dict`, also after JSON; raises ValueError when a field is missing, unknown or absurd."""
         known = {f.name for f in fields(cls)}
         if set(values) != known:
             odd = ", ".join(sorted(known ^ set(values)))
             raise ValueError(f"model configuration does not match this version, fields that differ: {odd}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        config = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        for field in fields(cls):
+            value, like = getattr(config, field.name), getattr(CONFIGS["ddp_r50"], field.name)
+            if not _is_like(value, like):
+                raise ValueError(
+                    f"model configuration has {field.name} = {str(value)[:40]!r}, needed one like {like!r}"
+                )
+        return config
+
+
+def _is_like(value: object, like: object) -> bool:
+    """Whether a value could be that of a field, of which `like` is another one."""
+    if isinstance(like, tuple):
+        return isinstance(value, tuple) and len(value) == len(like) and all(type(v) in (int, float) for v in value)
+    return type(value) is type(like) and (type(value) is not int or 0 < value <= LARGEST)
 
 
 CONFIGS = {

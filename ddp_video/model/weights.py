@@ -81,14 +81,17 @@ def read_info(name_or_path: str | Path) -> WeightsInfo:
         raise WeightsError(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
     if header is None:
         raise WeightsError(f"{path} holds no ddp-video model; files of this package are made by ddp-video train")
-    header = json.loads(header)
-    if header["format"] != FORMAT:
-        raise WeightsError(f"{path} has format {header['format']}, this version reads {FORMAT}; update ddp-video")
     try:
-        config = ModelConfig.from_dict(header["config"])
-    except ValueError as error:
+        header = json.loads(header)
+        version, config, metadata = header["format"], header["config"], header["metadata"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{path}: its description is damaged ({error!r}); fetch it again") from error
+    if version != FORMAT:
+        raise WeightsError(f"{path} has format {version}, this version reads {FORMAT}; update ddp-video")
+    try:
+        return WeightsInfo(path, sha256, ModelConfig.from_dict(config), metadata)
+    except (ValueError, TypeError) as error:
         raise WeightsError(f"{path}: {error}") from error
-    return WeightsInfo(path, sha256, config, header["metadata"])
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> DDP:
@@ -100,15 +103,19 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
         WeightsError: the file is missing, damaged, of another program, or does not fit its own configuration.
     """
     info = read_info(name_or_path)
-    model = DDP(info.config)
     with safe_open(info.path, framework="pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    expected = model.state_dict()
+    try:
+        with torch.device("meta"):  # shapes only: what a damaged description asks for is not made
+            expected = DDP(info.config).state_dict()
+    except Exception as error:  # whatever layers make of a width of -1 or a backbone that nobody knows
+        raise WeightsError(f"{info.path}: its description fits no model ({' '.join(str(error).split())})") from error
     misfits = sorted(expected.keys() ^ state.keys()) or [k for k in expected if expected[k].shape != state[k].shape]
     if misfits:
         raise WeightsError(
             f"{info.path} does not fit {info.config.name}: {len(misfits)} tensors differ, first {misfits[0]}"
         )
+    model = DDP(info.config)
     model.load_state_dict({key: value.to(expected[key].dtype) for key, value in state.items()})
     model.weights = info
     return model.to(device).eval()

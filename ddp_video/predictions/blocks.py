@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from zarr.storage import MemoryStore
 
 from ddp_video.errors import PredictionsError
 from ddp_video.predictions import schema
-from ddp_video.predictions.packing import Arrays, unpack_frame, unpack_runs, unpack_states
+from ddp_video.predictions.packing import Arrays, check_block, unpack_frame, unpack_runs, unpack_states
 from ddp_video.structures import FramePrediction, Grid
 
 PARTIAL = ".part"
@@ -54,13 +55,15 @@ def write_block(folder: Path, number: int, arrays: Arrays, grid: Grid) -> None:
 def read_block(folder: Path, number: int) -> tuple[Arrays, Grid]:
     """A block's arrays, checked; PredictionsError, naming its frames, where it is missing or damaged."""
     try:
-        group = zarr.open_group(_load(folder / schema.block_name(number)), mode="r", zarr_format=3)
+        block = folder / schema.block_name(number)
+        group = zarr.open_group(_load(block), mode="r", zarr_format=3)
         facts = dict(group.attrs)
         crc = facts.pop("crc32")
         grid = Grid(tuple(facts["frame_size"]), tuple(facts["input_size"]))
-        arrays = {name: _read_array(group, name) for name in schema.ARRAYS}
+        arrays = {name: _read_array(group, name, _size_on_disk(block / name)) for name in schema.ARRAYS}
         if facts != _facts(number, len(arrays["pts"]), grid) or crc != schema.checksum(arrays, facts):
             raise ValueError("checksum differs")
+        check_block(arrays, grid)
     except Exception as error:  # damaged bytes make Zarr and its codecs raise nearly anything
         raise _damaged(folder, number, error) from error
     return arrays, grid
@@ -70,14 +73,16 @@ def count_frames(folder: Path, number: int) -> int:
     """How many frames a block says it holds; PredictionsError where it cannot be told."""
     try:
         facts = json.loads((folder / schema.block_name(number) / "zarr.json").read_bytes())["attributes"]
-        return min(int(facts["num_frames"]), schema.BLOCK_FRAMES)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return max(0, min(int(facts["num_frames"]), schema.BLOCK_FRAMES))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _damaged(folder, number, error) from error
 
 
 def block_numbers(folder: Path) -> list[int]:
     """The blocks that are there, in order."""
-    return sorted(int(item.name) for item in folder.iterdir() if item.name.isdigit()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted(int(item.name) for item in folder.iterdir() if re.fullmatch(r"[0-9]{6,9}", item.name))
 
 
 def frame_range(number: int) -> range:
@@ -102,12 +107,17 @@ def _load(block: Path) -> MemoryStore:
     return MemoryStore({file.relative_to(block).as_posix(): buffer.from_bytes(file.read_bytes()) for file in found})
 
 
-def _read_array(group: zarr.Group, name: str):
+def _read_array(group: zarr.Group, name: str, size_on_disk: int):
     array = group[name]
     dtype, row = schema.ARRAYS[name]
-    if array.dtype != dtype or array.shape[1:] != row or array.nbytes > schema.MAX_ARRAY_BYTES:
+    most = schema.EASY_BYTES + schema.MOST_COMPRESSED * size_on_disk  # else what a damaged shape asks for would be made
+    if array.dtype != dtype or array.shape[1:] != row or array.nbytes > most:
         raise ValueError(f"{name} is {array.dtype} {array.shape}")
     return array[...]
+
+
+def _size_on_disk(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _damaged(folder: Path, number: int, error: Exception) -> PredictionsError:

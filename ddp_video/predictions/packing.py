@@ -49,6 +49,33 @@ def pack_block(frames: Sequence[Arrays]) -> Arrays:
     return block | {name: np.concatenate([[0], np.cumsum(block[name])]) for name in _OFFSETS}
 
 
+def check_block(block: Arrays, grid: Grid) -> None:
+    """ValueError where the arrays of a block do not belong together, so that no reader has to look."""
+    frames, (rows, columns) = len(block["pts"]), grid.size
+    crops = block["crops_xyxy"].astype(np.int64)
+    sizes = (crops[:, 2:] - crops[:, :2]).prod(1)
+    for name, count, end in (
+        ("site_offsets", frames, len(block["sites"])),
+        ("instance_offsets", frames, len(block["scores"])),
+        ("rle_offsets", len(block["scores"]), len(block["rle_counts"])),
+    ):
+        offsets = block[name]
+        if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 0).any():
+            raise ValueError(f"{name} do not fit")
+    people_of_site = np.repeat(np.diff(block["instance_offsets"]), np.diff(block["site_offsets"]))
+    if not (
+        len(block["pts_seconds"]) == frames
+        and len(block["sites"]) == len(block["logits"]) == len(block["owner"])
+        and len(block["scores"]) == len(block["boxes_xyxy"]) == len(block["track_id"]) == len(crops)
+        and len(block["crop_logits"]) == sizes.sum()
+        and (crops[:, :2] <= crops[:, 2:]).all()
+        and (crops[:, 2:] <= [columns, rows]).all()
+        and (block["sites"] < [rows, columns]).all()
+        and (block["owner"] < people_of_site).all()
+    ):
+        raise ValueError("the arrays do not fit each other")
+
+
 def unpack_frame(block: Arrays, row: int, index: int, grid: Grid) -> FramePrediction:
     """Frame `row` of a block, which is frame `index` of the run. Tensors are float32 and copies."""
     sites = slice(*block["site_offsets"][row : row + 2])

@@ -31,7 +31,10 @@ def encode(mask: np.ndarray, size: tuple[int, int] | None = None, top: int = 0, 
 def decode(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """[H, W] bool mask of counts; ValueError where they do not add up to the picture."""
     height, width = size
-    total = int(np.sum(counts, dtype=np.uint64))
+    counts = np.asarray(counts)
+    if (counts < 0).any():
+        raise ValueError("run lengths below 0")
+    total = int(np.sum(counts, dtype=np.float64)) if len(counts) else 0
     if total != height * width:
         raise ValueError(f"run lengths add up to {total}, a mask of {height} x {width} has {height * width} pixels")
     values = np.arange(len(counts)) % 2 == 1

@@ -41,7 +41,10 @@ from ddp_video.charts import IUV_CHANNELS
 NAME = "ddp-video predictions"
 VERSION = 1
 BLOCK_FRAMES = 16  # a killed run repeats at most so many frames, and reading one frame unpacks so many
-MAX_ARRAY_BYTES = 1 << 31  # larger than any block can be: what claims more is damaged
+# What claims to be larger than so many bytes, and so many times as large as it is on disk, is damaged. (Only arrays of
+# nothing but zeros are pressed further, and they are small.)
+EASY_BYTES = 1 << 24
+MOST_COMPRESSED = 256
 
 # name: (dtype, shape of one row)
 ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {

@@ -58,7 +58,17 @@ class Root:
             )
         if crc != _checksum(attributes):
             raise _damaged(path, "checksum differs")
-        return cls(**attributes)
+        try:
+            root = cls(**attributes)
+        except TypeError as error:
+            raise _damaged(path, error) from error
+        if not (
+            isinstance(root.header, dict)
+            and isinstance(root.num_frames, int | None)
+            and root.block_frames == BLOCK_FRAMES
+        ):
+            raise _damaged(path, f"num_frames {root.num_frames}, block_frames {root.block_frames}")
+        return root
 
 
 def _save_group(folder: Path, attributes: dict) -> None:

@@ -1,40 +1,17 @@
 """The command as a user meets it: exit codes and one line for whatever is wrong, files for whatever is right."""
 
+import errno
 import json
 import shutil
-import sys
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-import torch
 from discs import moving_discs, write_video
 
-from ddp_video.cli.main import main
-from ddp_video.model.config import CONFIGS
-from ddp_video.model.ddp import DDP
-from ddp_video.model.weights import save_model
 from ddp_video.predictions import open_predictions
 from ddp_video.video import VideoReader
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A model that has learnt nothing: it finds nobody."""
-    torch.manual_seed(0)
-    return str(save_model(DDP(CONFIGS["ddp_lite"]), tmp_path_factory.mktemp("weights")))
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ddp-video", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def errors(text: str) -> list[str]:
@@ -138,3 +115,65 @@ def test_damaged_weights_are_one_line(command, weights, tmp_path):
     video = write_video(tmp_path / "clip.mkv", moving_discs(1))
     code, _, err = command("infer", video, "--model", damaged, "-o", tmp_path / "runs")
     assert code == 1 and len(errors(err)) == 1 and "damaged" in err
+
+
+@pytest.mark.parametrize(
+    ("frames", "video"),
+    [
+        (1, {"name": "one.mp4", "pts": 1}),
+        (2, {"name": "tiny.mkv", "codec": "ffv1", "pixel_format": "bgr0", "size": (1, 1), "pts": 2}),
+        (2, {"name": "thin.mkv", "codec": "ffv1", "pixel_format": "bgr0", "size": (1, 500), "pts": 2}),
+        (3, {"name": "odd.mkv", "codec": "ffv1", "pixel_format": "bgr0", "size": (33, 47), "pts": 3}),
+        (4, {"name": "vfr.mp4", "pts": [0, 3, 4, 90]}),
+        (3, {"name": "deep.mkv", "pixel_format": "yuv420p10le", "pts": 3}),
+        (3, {"name": "alpha.mkv", "codec": "ffv1", "pixel_format": "bgra", "pts": 3}),
+        (3, {"name": "grey.mkv", "codec": "ffv1", "pixel_format": "gray16le", "pts": 3}),
+        (3, {"name": "sound.mp4", "audio": "aac", "pts": 3}),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_unusual_videos_give_a_frame_for_a_frame(command, weights, make_video, tmp_path, frames, video):
+    path, _ = make_video(**video)
+    code, out, err = command("infer", path, "--model", weights, "-o", tmp_path / "runs", "--smooth", "--flow", "dis")
+    assert code == 0 and not errors(err) and f"{frames} frames" in out
+    run = tmp_path / "runs" / path.stem
+    times = [frame.pts_seconds for frame in VideoReader(path)]
+    for name in ("isocontour.mp4", "iuv.mkv", "parts.mp4"):
+        assert np.allclose([frame.pts_seconds for frame in VideoReader(run / name)], times, atol=1e-3)
+
+
+def test_what_cannot_be_written_to_is_one_line(command, weights, monkeypatch, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", moving_discs(1))
+    mkdir = Path.mkdir
+
+    def read_only(path, *arguments, **options):
+        if "runs" in path.parts:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    code, _, err = command("infer", video, "--model", weights, "-o", tmp_path / "runs")
+    assert code == 1 and len(errors(err)) == 1 and "Read-only file system; give a writable one with -o" in err
+
+
+def test_a_damaged_run_folder_is_one_line(command, weights, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", moving_discs(3))
+    assert command("infer", video, "--model", weights, "-o", tmp_path / "runs")[0] == 0
+    run = tmp_path / "runs" / "clip"
+    for name, damage in (
+        ("run.json", b"{"),
+        ("run.json", b'{"schema": 1}'),
+        ("predictions.zarr/blocks/000000/pts/c/0", b"x"),
+        ("predictions.zarr/zarr.json", b""),
+    ):
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(damage)
+        for arguments in (
+            ("smooth", run, "-o", tmp_path / "smooth", "--flow", "dis"),
+            ("render", run, "--style", "iuv", "-o", tmp_path / "again"),
+            ("export", run, "--to", "coco", "-o", tmp_path / "out.json"),
+            ("evaluate-stability", run),
+        ):
+            code, _, err = command(*arguments)
+            assert code == 1 and len(errors(err)) == 1 and "damaged" in err and "Traceback" not in err, arguments
+        (run / name).write_bytes(whole)

@@ -7,6 +7,7 @@ refuses everything else; torch's files are read with `weights_only=True`.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -85,8 +86,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         elif path.suffix in (".pth", ".pt") or is_zipfile(path):
             content = _torch_content(path)
         else:
-            with path.open("rb") as file:
-                content = _ArrayUnpickler(file).load()
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                content = _ArrayUnpickler(data).load()
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     except Exception as error:  # a damaged file makes the readers raise almost anything
@@ -144,20 +145,37 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding if encoding == "latin1" else "ascii")
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, strings and numbers, and numpy arrays; nothing else can be made or called."""
+def _empty_array(kind: object, shape: tuple[int, ...], dtype: object) -> np.ndarray:
+    """What pickles begin each array with; they tell its content afterwards, which numpy checks."""
+    if kind is not _ARRAY or shape != (0,):
+        raise WeightsError("unsafe pickle: asks for an array without content")
+    return np.empty(0, np.int8)
+
+
+_ARRAY = object()  # stands for the class itself, which could make arrays of any size
+
+
+class _ArrayUnpickler(pickle._Unpickler):
+    """Reads dictionaries, lists, strings and numbers, and numpy arrays; nothing else can be made or called.
+
+    The one in C makes a table as long as a damaged file says; this one, in Python, reads no less fast what is nearly all
+    arrays. The file must give no more than it has, whatever it is asked for, as a memory map does.
+    """
+
+    # A byte array would be made before it is known whether there is so much to read; no array needs one.
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}  # noqa: RUF012
 
     def __init__(self, file):
         super().__init__(file, encoding="latin1")
-        reconstruct, scalar = np.empty(0).__reduce__()[0], np.float64().__reduce__()[0]
+        scalar = np.float64().__reduce__()[0]
         self._known = {
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "ndarray"): _ARRAY,
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _encode,
             ("collections", "OrderedDict"): OrderedDict,
         }
         for core in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before and since numpy 2
-            self._known[core, "_reconstruct"] = reconstruct
+            self._known[core, "_reconstruct"] = _empty_array
             self._known[core, "scalar"] = scalar
 
     def find_class(self, module: str, name: str):

@@ -1,0 +1,78 @@
+"""Clips on a Ray cluster of two workers, of which one is killed: the same folders as in one process."""
+
+import logging
+import os
+import sys
+from functools import partial
+
+import pytest
+from alike import IUV_ONLY, assert_same_pictures, assert_same_predictions
+from discs import DeadlyPredictor, DiscPredictor, moving_discs, write_video
+
+from ddp_video.cli.infer import infer_clip
+from ddp_video.cluster import LEAST_LONG, Job, run_jobs
+from ddp_video.errors import VideoOpenError
+from ddp_video.pipeline import infer
+from ddp_video.predictions import open_predictions
+from ddp_video.runs import RunFolder
+from ddp_video.temporal.flow import DISFlow
+from ddp_video.temporal.smoothing import SmoothingSettings
+
+ray = pytest.importorskip("ray", reason="needs Ray, of the extra [ray]")
+
+FRAMES = 40
+SETTINGS = {"smoothing": SmoothingSettings(), "pictures": IUV_ONLY, "batch_size": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # for the workers
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+def job(video, out, frames):
+    return Job(out, frames, partial(infer_clip, video, out, DISFlow, SETTINGS))
+
+
+def run(jobs, tmp_path):
+    seen = []
+    make = partial(DeadlyPredictor, tmp_path / "killed")
+    outcomes = run_jobs(
+        jobs, DeadlyPredictor(tmp_path / "killed"), make, progress=lambda done, total: seen.append((done, total))
+    )
+    return dict(outcomes), seen
+
+
+def assert_same_run(out, whole):
+    assert RunFolder.open(out).finished
+    assert_same_predictions(open_predictions(out), whole.predictions)
+    assert_same_pictures(out / "iuv.mkv", whole.path / "iuv.mkv")
+
+
+def test_a_task_a_clip_and_a_lost_worker(tmp_path):
+    videos = [write_video(tmp_path / f"{k}.mkv", moving_discs(FRAMES, people=k)) for k in (1, 2)]
+    jobs = [job(video, tmp_path / "out" / video.stem, FRAMES) for video in videos]
+    jobs.append(job(tmp_path / "missing.mkv", tmp_path / "out" / "missing", 0))
+    outcomes, seen = run(jobs, tmp_path)
+    assert (tmp_path / "killed").exists()
+    assert isinstance(outcomes[jobs[2]], VideoOpenError) and "no such file" in str(outcomes[jobs[2]])
+    for video, done in zip(videos, jobs, strict=False):
+        assert_same_run(done.out, infer(video, DiscPredictor(), tmp_path / "local" / video.stem, **SETTINGS))
+    assert seen == sorted(seen) and seen[-1][1] == 2 * FRAMES
+
+
+def test_a_long_clip_is_spread_over_the_workers_and_one_is_lost(tmp_path):
+    video = write_video(tmp_path / "long.mkv", moving_discs(FRAMES))
+    claimed = LEAST_LONG + 1  # the test need not be that long
+    (only,) = jobs = [job(video, tmp_path / "out", claimed)]
+    outcomes, seen = run(jobs, tmp_path)
+    assert (tmp_path / "killed").exists() and isinstance(outcomes[only], RunFolder)
+    assert_same_run(only.out, infer(video, DiscPredictor(), tmp_path / "local", **SETTINGS))
+    assert seen[-1] == (FRAMES, claimed)

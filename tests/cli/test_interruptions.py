@@ -100,8 +100,10 @@ def test_a_killed_run_is_resumed(video, tmp_path):
     assert_resumes(video, run, None)
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(video, tmp_path):
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     pytest.importorskip("resource")
+    sparse, crowded = (moving_discs(FRAMES, width=192, people=people) for people in (1, 4))
+    video = write_video(tmp_path / "clip.mkv", sparse[: 2 * BLOCK_FRAMES] + crowded[2 * BLOCK_FRAMES :])
     child = start("full", video, "-o", tmp_path / "runs")
     _, err = child.communicate(timeout=600)
     assert child.returncode == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ddp_video.errors import DataError
 from ddp_video.metrics.accuracy import measure_one
@@ -13,7 +14,7 @@ from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.labels import DenseLabels
 from ddp_video.structures import DensePose, FramePrediction
 
-LEAST_SEEN = 0.3  # of a labelled person's pixels: somebody must own so many to be who follows him
+LEAST_SEEN = 0.3  # of a labelled person's pixels that a track must own to follow him
 SMALLEST = 400  # px of a labelled person who is followed
 
 
@@ -46,7 +47,9 @@ class LabelledClip:
 class FollowedPeople:
     """How often the identity that follows a labelled person changes, however long he was hidden in between.
 
-    Who follows him is the track that owns most of his visible pixels. The two maps are [H, W], 0 = nobody.
+    In each frame a track follows one person at most, and a person is followed by one track at most: the pairs that share
+    most pixels in all. So somebody whom a mask of the person before him swallows is not followed, and no switch is
+    counted when he comes out with the identity that he had. The two maps are [H, W], 0 = nobody.
     """
 
     def __init__(self):
@@ -56,11 +59,14 @@ class FollowedPeople:
     def push(self, track: np.ndarray, labelled: np.ndarray, new_shot: bool = False) -> None:
         if new_shot:
             self._follower = {}
-        for person in np.unique(labelled[labelled > 0]).tolist():
-            tracks = track[labelled == person]
-            owned = tracks[tracks > 0]
-            if len(tracks) < SMALLEST or len(owned) < LEAST_SEEN * len(tracks):
+        people, areas = np.unique(labelled[labelled > 0], return_counts=True)
+        tracks = np.unique(track[track > 0])
+        shared = np.array([[((labelled == person) & (track == one)).sum() for one in tracks] for person in people])
+        if not shared.size:
+            return
+        for row, column in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+            if areas[row] < SMALLEST or shared[row, column] < LEAST_SEEN * areas[row]:
                 continue
-            follower = int(np.bincount(owned).argmax())
+            person, follower = int(people[row]), int(tracks[column])
             self.switches += self._follower.get(person, follower) != follower
             self._follower[person] = follower

@@ -80,6 +80,8 @@ def test_a_person_is_followed_through_hiding_and_not_across_a_cut():
     followed = FollowedPeople()
     followed.push(np.where(people == 1, 7, 9), people)
     followed.push(np.where(people == 1, 7, 0), people)  # nobody for person 2
+    followed.push(np.full_like(people, 7), people)  # the track of the other swallows him
+    followed.push(np.where(people == 1, 7, 9), people)
     assert followed.switches == 0
     followed.push(np.where(people == 1, 9, 7), people)  # both wrong
     assert followed.switches == 2

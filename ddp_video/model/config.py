@@ -64,7 +64,7 @@ CONFIGS = {
         fpn_output_convs=False,
         image_mean=(127.0, 127.0, 127.0),
         image_std=(128.0, 128.0, 128.0),
-        short_side=480,
+        short_side=576,
     ),
     # The paper's.
     "ddp_r50": ModelConfig(

@@ -35,7 +35,10 @@ class BodyModel:
         ]
         eyes = [self.rig.index["eye.L"], self.rig.index["eye.R"]]
         self.eye_faces = np.isin(body.bone_index[body.faces, 0], eyes).all(1) & (body.faces >= SKIN_VERTICES).all(1)
-        self._basis_reach = np.abs(body.basis).max(1)
+        self._basis_reach = np.maximum(np.abs(body.basis).max(1), np.float32(1e-12))
+        self._basis = np.rint(body.basis * (32767 / self._basis_reach[:, None])).astype(
+            np.int16
+        )  # half as much to read
         self.expression = {str(name): i for i, name in enumerate(body.expression_names)}
 
     def coefficients(self, phenotype: dict[str, float]) -> np.ndarray:
@@ -60,7 +63,7 @@ class BodyModel:
         """
         body = self.data
         vertices = body.template.copy()
-        _add_directions(coefficients, body.basis, self._basis_reach, vertices.reshape(-1))
+        _add_directions(coefficients * self._basis_reach, self._basis, vertices.reshape(-1))
         heads = body.bone_heads + (coefficients @ body.heads_basis).reshape(-1, 3)
         if expression:
             moved = body.expression_vertex
@@ -83,16 +86,16 @@ def _masked_products(mask, values, out):
 
 
 @njit(cache=True, fastmath=True)
-def _add_directions(coefficients, basis, reach, out):
-    """out [n] += coefficients [K] @ basis [K, n], but for directions that move nothing by more than `_LEAST_SHAPE`."""
+def _add_directions(reach, basis, out):
+    """out [n] += reach [K] m @ basis [K, n] int16 / 32767, but for directions that reach no further than `_LEAST_SHAPE`."""
     block = 4096  # stays in the nearest cache while all directions are added
     for start in range(0, len(out), block):
         end = min(start + block, len(out))
-        for k in range(len(coefficients)):
-            c = coefficients[k]
-            if abs(c) * reach[k] > _LEAST_SHAPE:
+        for k in range(len(reach)):
+            step = np.float32(reach[k] / 32767)
+            if abs(reach[k]) > _LEAST_SHAPE:
                 for i in range(start, end):
-                    out[i] += c * basis[k, i]
+                    out[i] += step * np.float32(basis[k, i])
 
 
 @njit(cache=True, fastmath=True)

@@ -185,7 +185,7 @@ def build_tables(rest: np.ndarray, joints: dict[str, np.ndarray], part: np.ndarr
     return ChartTables(kind, chart, *(np.ascontiguousarray(table, np.float32) for table in floats))
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def along_part(tables, part, x, y, z):
     """Position along a part's axis: 0 at its proximal, 1 at its distal end (not clipped)."""
     t = (
@@ -196,12 +196,12 @@ def along_part(tables, part, x, y, z):
     return (t - tables.start[part]) / (tables.end[part] - tables.start[part])
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _clip01(x):
     return min(max(x, 0.0), 1.0)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def chart_uv(tables, part, x, y, z):
     """(I, u, v) of canonical position (x, y, z) on a part."""
     dx, dy, dz = x - tables.origin[part, 0], y - tables.origin[part, 1], z - tables.origin[part, 2]

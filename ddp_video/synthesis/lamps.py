@@ -25,7 +25,7 @@ class Lighting(NamedTuple):
     dapple: float
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def stain_at(stains, x, y):
     """Smooth noise 0..1 on a plane, bilinear, repeating every unit."""
     side = stains.shape[0]
@@ -38,7 +38,7 @@ def stain_at(stains, x, y):
     return (low * (1 - fx) + (stains[i1, j] * (1 - fy) + stains[i1, j1] * fy) * fx) * (1 / 127.0)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _through_leaves(lighting, x, y, z):
     """Share 0..1 of the first light that leaves above let through to a world point."""
     light = lighting.lights[0]
@@ -48,7 +48,7 @@ def _through_leaves(lighting, x, y, z):
     )
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def shadow_at(lighting, x, y, z, bias):
     """Share 0..1 of the first light that reaches a world point, from a 2x2 look-up."""
     if lighting.shadow_strength <= 0:

@@ -58,7 +58,7 @@ def noise_volume(seed: int = 0) -> np.ndarray:
     return np.clip(np.rint(field), -127, 127).astype(np.int8)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _cell(volume, x, y, z):
     """Indices of the two grid points around a position in each direction, and how far it lies between them."""
     side = volume.shape[0]
@@ -69,7 +69,7 @@ def _cell(volume, x, y, z):
     return i, (i + 1) % side, j, (j + 1) % side, k, (k + 1) % side, fx, fy, fz
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def noise_at(volume, x, y, z):
     """Smooth noise 0..1, trilinear; the field repeats every unit."""
     i, i1, j, j1, k, k1, fx, fy, fz = _cell(volume, x, y, z)
@@ -82,7 +82,7 @@ def noise_at(volume, x, y, z):
     return (low * (1 - fx) + high * fx) * (1 / 127.0)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def folds_at(volume, x, y, z):
     """Gradient (x, y, z) of the field of folds, trilinear."""
     i, i1, j, j1, k, k1, fx, fy, fz = _cell(volume, x, y, z)
@@ -97,7 +97,7 @@ def folds_at(volume, x, y, z):
     return gx / 32.0, gy / 32.0, gz / 32.0
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def pattern_at(volume, kind, frequency, x, y, z):
     """Share 0..1 of the second colour at a canonical position; frequency in radians a metre."""
     if kind == STRIPES:

@@ -145,7 +145,7 @@ def rasterize(points, triangles, textures, depth, ids):
             row2 += step2y
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def interpolation(points, a, b, c, px, py):
     """Perspective-correct shares of a triangle's vertices at a screen point, and 1 / z there."""
     xa, ya, xb, yb, xc, yc = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
@@ -157,7 +157,7 @@ def interpolation(points, a, b, c, px, py):
     return l1 * points[a, 2] / z, l2 * points[b, 2] / z, l3 * points[c, 2] / z, z
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def strongest_part(part, part_weights, a, b, c, w1, w2, w3):
     """The part (0..13) that a point of a triangle belongs to; part: [n] the strongest of part_weights [n, 14]."""
     if part[a] == part[b] and part[a] == part[c]:

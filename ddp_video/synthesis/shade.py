@@ -1,7 +1,8 @@
 """Colour: materials under a few lights with one shadow map, composited over the background in linear light.
 
-A pixel is shaded once at its centre; where its nine samples see different surfaces, each surface is shaded once and weighted
-by its samples, so edges are anti-aliased and everything else costs one evaluation. Linear light is the square of the 0..1 colour value.
+A pixel is shaded once at its centre; where its nine samples see different surfaces, each surface (that more than one of them
+sees) is shaded once and weighted by its samples, so edges are anti-aliased and everything else costs one evaluation. Linear
+light is the square of the 0..1 colour value.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Surface(NamedTuple):
     noise: np.ndarray
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def texture_at(texels, start, side, u, v, out):
     """Bilinear look-up of BGR 0..1; v runs up, the image repeats."""
     u -= math.floor(u)
@@ -52,7 +53,7 @@ def texture_at(texels, start, side, u, v, out):
         out[k] = (top * (1 - fy) + bottom * fy) / 255.0
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _zone(row, charts, part, x, y, z):
     """Which painted garment covers a point of the skin: 0 none, 1 upper, 2 lower, 3 sock or shoe, 4 glove."""
     if part == 0:
@@ -75,7 +76,7 @@ def _zone(row, charts, part, x, y, z):
     return 3 if row[m.SOCK] < 2 else 0
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
     """Turn the texture's colour (BGR, in place) into the material's; returns the strength of its wrinkles."""
     kind = int(row[m.KIND])
@@ -136,7 +137,7 @@ def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
     return row[m.WRINKLE]
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _bump(row, surface, strength, a, b, c, w1, w2, w3, normal):
     """Tilt the normal (in place) by folds that are fixed to the cloth."""
     canonical, scale = surface.canonical, row[m.WRINKLE_SCALE]
@@ -151,7 +152,7 @@ def _bump(row, surface, strength, a, b, c, w1, w2, w3, normal):
         normal[k] /= length
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _shade_sample(
     t, px, py, points, triangles, textures, surface, lighting, charts, rotation, position, focal, centre, scratch
 ):
@@ -207,7 +208,7 @@ def _shade_sample(
         blue += facing * lights[q, 5]
         hx, hy, hz = lx + vx, ly + vy, lz + vz
         half = (normal[0] * hx + normal[1] * hy + normal[2] * hz) / (math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
-        if half > 0 and row[m.SPECULAR] > 0:
+        if half > 0.65 and row[m.SPECULAR] > 0:  # shininess is 8 at least: less than this is no highlight
             gloss = row[m.SPECULAR] * half ** row[m.SHININESS] * min(facing * 3, 1.0)
             gloss_red += gloss * lights[q, 3]
             gloss_green += gloss * lights[q, 4]
@@ -217,7 +218,7 @@ def _shade_sample(
     out[2] = colour[2] * colour[2] * red + gloss_red
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, forceinline=True)
 def _surfaces_seen(ids, depth, material, top, left):
     """Whether the samples of a pixel (from row `top` and column `left` on) see nothing (0), one surface (1) or more (2)."""
     n = SUBSAMPLES
@@ -286,8 +287,19 @@ def shade_pixels(
                         group_kind[g], group_z[g], group_at[g], group_size[g] = triangles.material[t], z, i * n + j, 0
                     group_size[g] += 1
             blue = green = red = 0.0
-            covered = 0
+            largest = covered = 0
             for g in range(groups):
+                covered += group_size[g]
+                if group_size[g] > group_size[largest]:
+                    largest = g
+            if group_size[largest] >= 4:  # what a single sample sees passes for what most of them see
+                for g in range(groups):
+                    if group_size[g] == 1:
+                        group_size[g] = 0
+                        group_size[largest] += 1
+            for g in range(groups):
+                if group_size[g] == 0:
+                    continue
                 i, j = group_at[g] // n, group_at[g] % n
                 _shade_sample(
                     ids[y * n + i, x * n + j], x * n + j + 0.5, y * n + i + 0.5, points, triangles, textures, surface,
@@ -296,7 +308,6 @@ def shade_pixels(
                 blue += scratch[1, 0] * group_size[g]
                 green += scratch[1, 1] * group_size[g]
                 red += scratch[1, 2] * group_size[g]
-                covered += group_size[g]
             for k, drawn in ((0, blue), (1, green), (2, red)):
                 behind = 0.0  # nobody has drawn the backdrop where the scene hides it
                 if covered < n * n:

@@ -20,6 +20,7 @@ from benchmarks.report import Table, machine, save
 from benchmarks.settings import CLIP, Settings
 from benchmarks.sparse import branch, one_conv
 from benchmarks.stages import stages
+from benchmarks.synthesis import synthesis
 from benchmarks.temporal import flow, smoothing
 from benchmarks.trunk import trunk
 from ddp_video.model.predictor import choose_device
@@ -35,6 +36,7 @@ TABLES: dict[str, Callable[[Settings], Table | dict[str, Table]]] = {
     "smoothing": smoothing,
     "startup": startup,
     "memory": memory,
+    "synthesis": synthesis,
 }
 
 
@@ -49,11 +51,12 @@ OUTPUT, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=Tru
 @click.option("--clip", type=FILE, default=CLIP, help="Of infer's stages and smoothing.  [the example clip]")
 @click.option("--detectron2", type=FILE, help="A checkout, built in place: the peer.")
 @click.option("--flow-weights", type=FILE, help="torchvision's raft_small.")
+@click.option("--pack", type=FILE, help="Of synthetic people; else they are left out.")
 @click.option(
     "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Smaller pictures, to try it out."
 )
-def main(names, output, device, rounds, clip, detectron2, flow_weights, scale):
-    settings = Settings(str(choose_device(device)), rounds, scale, clip, detectron2, flow_weights)
+def main(names, output, device, rounds, clip, detectron2, flow_weights, pack, scale):
+    settings = Settings(str(choose_device(device)), rounds, scale, clip, detectron2, flow_weights, pack)
     facts = machine(settings.device) | ({} if scale == 1 else {"scale": scale})
     tables: dict[str, Table] = {}
 

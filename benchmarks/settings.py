@@ -13,7 +13,8 @@ SIZE = (800, 1333)  # px, the paper's input
 class Settings:
     """rounds: that are counted, of each measurement. scale: of all pictures and clips; 1 measures, less only tries out.
 
-    clip: a video for the stages of `infer` and for smoothing. detectron2: a built checkout of the peer. flow_weights: of RAFT, so that its early stop can be measured as well.
+    clip: a video for the stages of `infer` and for smoothing. detectron2: a built checkout of the peer. flow_weights: of RAFT,
+    so that its early stop can be measured as well. pack: of synthetic people.
     """
 
     device: str = "cpu"
@@ -22,6 +23,7 @@ class Settings:
     clip: Path = CLIP
     detectron2: Path | None = None
     flow_weights: Path | None = None
+    pack: Path | None = None
 
     @property
     def kind(self) -> str:

@@ -82,7 +82,7 @@ def _watched(watch: Stopwatch, predictor: DDPPredictor) -> Iterator[None]:
     with ExitStack() as stack:
         for patched in (
             patch.object(VideoReader, "batches", lambda reader, size: watch.items(read(reader, size), "decode")),
-            patch.object(pipeline, "ahead", lambda source, depth: (item for item in source)),
+            patch.object(pipeline, "ahead", lambda source, depth: _OnThisThread(source)),
             patch.object(pictures, "STYLES", styles),
             watch.calls(predictor, "_prepare", "prepare"),
             watch.calls(model, "forward", "rest of the network"),
@@ -100,6 +100,19 @@ def _watched(watch: Stopwatch, predictor: DDPPredictor) -> Iterator[None]:
         ):
             stack.enter_context(patched)
         yield
+
+
+class _OnThisThread:
+    """In the place of a pipeline's stage: gives the source's items when they are asked for."""
+
+    def __init__(self, source: Iterator):
+        self._source = source
+
+    def __iter__(self) -> Iterator:
+        return self._source
+
+    def close(self, wait: bool = True) -> None:
+        self._source.close()
 
 
 class _Timed:

@@ -22,16 +22,29 @@ def scene():
 
 
 def test_a_tiny_run_prints_and_saves_its_tables(tmp_path):
-    arguments = ["sparse", "trunk", "-o", str(tmp_path), "--device", "cpu", "--rounds", "1", "--scale", "0.08"]
+    arguments = [
+        "stages",
+        "sparse",
+        "trunk",
+        "-o",
+        str(tmp_path),
+        "--device",
+        "cpu",
+        "--rounds",
+        "1",
+        "--scale",
+        "0.05",
+    ]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     saved = json.loads((tmp_path / "benchmarks.json").read_text())
-    assert list(saved["tables"]) == ["sparse", "trunk", "goals"]
-    assert saved["machine"]["scale"] == 0.08
+    assert list(saved["tables"]) == ["stages", "whole", "sparse", "trunk", "goals"]
+    assert saved["machine"]["scale"] == 0.05
     for table in saved["tables"].values():
         assert table["title"] in result.output
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
     assert max(row[-1] for row in saved["tables"]["sparse"]["rows"] if row[1] == "fp32") < 1e-5
+    assert all(row[1] > 0 for row in saved["tables"]["stages"]["rows"] if row[0] != "smoothing")
     assert "ResNet-50 trunk" in (tmp_path / "benchmarks.md").read_text()
 
 

@@ -19,6 +19,7 @@ from ddp_video.pipeline import Clip, infer, smooth
 from ddp_video.structures import Grid
 from ddp_video.temporal.flow import DISFlow, RAFTFlow
 from ddp_video.temporal.raft import SharedRAFT
+from ddp_video.temporal.smoothing import SmoothingSettings
 from ddp_video.video import VideoReader
 
 SIZE = (360, 640)  # px, what RAFT sees of a 16:9 video
@@ -93,7 +94,7 @@ def smoothing(settings: Settings) -> Table:
         "Smoothing a finished run",
         ("flow", "frames/s", "CPU s a frame", "frames per CPU second"),
         rows,
-        f"{frames} frames of {settings.clip.name}, radius 2, its three videos encoded again.",
+        f"{frames} frames of {settings.clip.name}, radius {SmoothingSettings().radius}, its three videos encoded again.",
     )
 
 

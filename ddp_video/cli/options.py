@@ -102,7 +102,7 @@ flow_options = grouped(
 smoothing_options = grouped(
     "smoothing",
     click.option("--mode", type=click.Choice(["robust", "paper"]), help="robust, or the paper's equation 6.  [robust]"),
-    click.option("--radius", type=int, help="Frames looked at on either side.  [2]"),
+    click.option("--radius", type=int, help="Frames looked at on either side.  [3; paper: 2]"),
     click.option("--alphas", help="Weights of frames t-radius .. t+radius, as in 0.1,0.2,0.4,0.2,0.1.  [equal]"),
     click.option("--causal", is_flag=True, default=None, help="Look back only."),
 )

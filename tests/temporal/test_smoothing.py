@@ -8,7 +8,7 @@ from ddp_video.structures import Flow, Grid
 from ddp_video.temporal.smoothing import COLOUR_TOLERANCE, Smoother, SmoothingSettings
 from ddp_video.temporal.warp import inside
 
-ROBUST, PAPER = SmoothingSettings(), SmoothingSettings(mode="paper")
+ROBUST, PAPER = SmoothingSettings(radius=2), SmoothingSettings(mode="paper")
 
 
 class KnownFlow:
@@ -332,6 +332,11 @@ def test_the_ring_does_not_grow(noisy):
     for i, prediction in enumerate(noisy(12)):
         smoother.push(prediction, numbered(i))
         assert len(smoother._ring) <= 5 and len(smoother._paths) <= 20
+
+
+def test_the_radius_follows_the_mode():
+    assert (SmoothingSettings().radius, PAPER.radius) == (3, 2)
+    assert SmoothingSettings(mode="paper", radius=4).radius == 4
 
 
 def test_wrong_use_is_told(noisy, make_prediction, grid):

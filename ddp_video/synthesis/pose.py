@@ -13,7 +13,6 @@ import numpy as np
 from ddp_video.synthesis.rig import KEY, KEYS, Rig, skinning_matrices
 from ddp_video.synthesis.rotation import about_axis, from_vector, swing, to_vector
 
-_FRONT = np.array([0.0, -1.0, 0.0])
 # Spheres that arms must stay out of: bone that carries it, offset from its head (m, canonical), radius.
 _KEEP_OUT = (
     *(("root", (x, 0.0, z), 0.11) for x in (-0.07, 0.07) for z in (-0.06, 0.06)),

@@ -23,6 +23,7 @@ from benchmarks.stages import stages
 from benchmarks.synthesis import synthesis
 from benchmarks.temporal import flow, smoothing
 from benchmarks.trunk import trunk
+from ddp_video.cli.allocator import keep_freed_memory
 from ddp_video.model.predictor import choose_device
 
 TABLES: dict[str, Callable[[Settings], Table | dict[str, Table]]] = {
@@ -56,6 +57,7 @@ OUTPUT, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=Tru
     "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Smaller pictures, to try it out."
 )
 def main(names, output, device, rounds, clip, detectron2, flow_weights, pack, scale):
+    keep_freed_memory()  # as infer and smooth do
     settings = Settings(str(choose_device(device)), rounds, scale, clip, detectron2, flow_weights, pack)
     facts = machine(settings.device) | ({} if scale == 1 else {"scale": scale})
     tables: dict[str, Table] = {}

@@ -36,8 +36,9 @@ if [ "$train" != 0 ] && [ -f .gpu/people.pack ]; then
 fi
 
 if [ "$measure" != 0 ]; then
-    clip=()
-    [ ! -f .gpu/clip.mp4 ] || clip=(--clip .gpu/clip.mp4)
+    given=()
+    [ ! -f .gpu/clip.mp4 ] || given+=(--clip .gpu/clip.mp4)
+    [ ! -f .gpu/people.pack ] || given+=(--pack .gpu/people.pack)
     # Tables are saved as they come: those that the time allows come back.
-    timeout "${measure}m" python3 -m benchmarks -o "$out" "${clip[@]}" || [ $? = 124 ]
+    timeout "${measure}m" python3 -m benchmarks -o "$out" "${given[@]}" || [ $? = 124 ]
 fi

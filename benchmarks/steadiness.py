@@ -4,7 +4,7 @@
 
 CLIPs are real videos; OUT holds those of `benchmarks/labelled_clips.py`. Run folders are kept in DIR/raw, DIR/paper and
 DIR/smoothed (a second call goes on with them: take another DIR for other weights or settings). The tables are those of the
-README, and the paper's Table 4. About 1 CPU second a frame at 768 x 576 and .4 at 480 x 360.
+README, and the paper's Table 4. Allow about .5 CPU seconds a frame at 480 x 360, and in proportion to the pixels.
 """
 
 from __future__ import annotations

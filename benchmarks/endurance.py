@@ -26,6 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from ddp_video.cli.allocator import keep_freed_memory
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import infer, smooth
@@ -65,13 +66,14 @@ def resident_mib() -> float:
 
 
 def watched(job: str, source: Path, out: Path, frames: int, results: multiprocessing.Queue) -> None:
-    """In a process of its own: run a job and tell how memory went, [(frame, MiB)]."""
+    """In a process of its own, set up as the commands are: run a job and tell how memory went, [(frame, MiB)]."""
+    keep_freed_memory()
     samples = []
 
     def progress(done: int, _: int | None) -> None:
         if done % SAMPLE_EVERY == 0:
             samples.append((done, resident_mib()))
-            if done % 1000 == 0:
+            if done % 500 == 0 or done == SAMPLE_EVERY:
                 print(f"  {job}: frame {done}, {samples[-1][1]:.0f} MiB", flush=True)
 
     if job == "infer":

@@ -15,6 +15,9 @@ from importlib import import_module
 # OpenCV, when it is loaded, reads here how large a picture it may make: four times 8K, and not the gigabytes that a
 # damaged header asks for.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
+# PyTorch, likewise, how many prepared oneDNN operations to keep of each kind. Every number of people and sites is a new
+# one; its 1,024 would grow by 100 MiB through a long video, and are no faster.
+os.environ.setdefault("LRU_CACHE_CAPACITY", "32")
 
 _ROOMS = {
     "evaluate_stability": "stability",

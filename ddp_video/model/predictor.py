@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
+from ddp_video.model.sides import agree_on_sides
 from ddp_video.sparse import BACKENDS
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
@@ -128,7 +129,8 @@ class DDPPredictor:
         scale = torch.tensor([frame_w / input_w, frame_h / input_h] * 2)
         people, iuv = people.to("cpu"), iuv.to("cpu")
         boxes = people.boxes_xyxy * scale
-        return Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id), iuv
+        people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
+        return people, agree_on_sides(iuv, grid.size)
 
 
 def choose_device(device: torch.device | str) -> torch.device:

@@ -1,0 +1,99 @@
+"""Left or right, decided by whole limbs: what a thigh knows about its side, the foot at its end learns from it.
+
+The network names the kind of a limb surely and its side less so, worst at hands and feet, far from the trunk that tells the
+sides apart. Here the evidence for a side is carried along the limb: over the sites of one person's arms, and of the legs, the
+log odds z of left against right minimise
+
+    sum_i w_i (z_i - e_i)^2 + lambda sum_ij w_i w_j (z_i - z_j)^2        (i, j neighbours)
+
+with e the network's own log odds, limited, and w the probability of being on such a limb at all, so that nothing flows over
+a trunk that an arm crosses. lambda grows with the person's area: evidence travels a share of a body, whatever its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse.linalg import cg
+
+from ddp_video.charts import NAMES, NUM_CLASSES
+from ddp_video.structures import SparseIUV
+
+SPREAD = 0.02  # lambda of a site of the person
+MOST_ODDS = 4.0  # of the evidence, in nats: the surest site may err
+LEAST_WEIGHT = 0.02  # sites that are on such a limb with less probability take no part
+PRECISION, MOST_STEPS = 1e-3, 80  # of the solver
+
+_LIMBS = {"arms": ("upper arm", "lower arm", "hand"), "legs": ("upper leg", "lower leg", "foot")}
+
+
+def _charts(side: str, parts: tuple[str, ...]) -> list[int]:
+    return [chart for chart, name in enumerate(NAMES) if name.startswith(tuple(f"{side} {part}" for part in parts))]
+
+
+CHAINS = tuple((_charts("left", parts), _charts("right", parts)) for parts in _LIMBS.values())
+
+
+def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:
+    """The same prediction of one frame on a grid of `size` (rows, columns), with sides that agree along arms and legs.
+
+    Only the I logits of limbs change: those of the left by half of what the log odds changed, those of the right by minus that.
+    """
+    if not len(iuv):
+        return iuv
+    logits = iuv.logits.float().numpy().copy()
+    charts = logits[:, :NUM_CLASSES]
+    owner = iuv.owner.numpy()
+    first, second = _neighbours(iuv.sites.numpy(), size, owner)
+    stiffness = SPREAD * np.bincount(owner)[owner]
+    probability = np.exp(charts[:, 1:] - charts[:, 1:].max(1, keepdims=True))
+    probability /= probability.sum(1, keepdims=True)
+    for left, right in CHAINS:
+        on_left, on_right = (probability[:, np.array(side) - 1].sum(1) + 1e-6 for side in (left, right))
+        own = np.log(on_left / on_right)
+        weight = on_left + on_right
+        counts = weight > LEAST_WEIGHT
+        if not counts.any():
+            continue
+        change = np.zeros(len(own), np.float32)
+        both = counts[first] & counts[second]
+        row = np.cumsum(counts) - 1
+        agreed = _solve(
+            weight[counts],
+            np.clip(own[counts], -MOST_ODDS, MOST_ODDS),
+            row[first[both]],
+            row[second[both]],
+            (stiffness[first] * weight[first] * weight[second])[both],
+        )
+        change[counts] = (agreed - own[counts]) / 2
+        charts[:, left] += change[:, None]
+        charts[:, right] -= change[:, None]
+    return replace(iuv, logits=torch.from_numpy(logits).to(iuv.logits.dtype))
+
+
+def _neighbours(sites: np.ndarray, size: tuple[int, int], owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the pairs of sites that lie side by side, or one above the other, and belong to one person: two [P]."""
+    number = np.full(size, -1)
+    number[sites[:, 1], sites[:, 2]] = np.arange(len(sites))
+    pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
+    first, second = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
+    there = (first >= 0) & (second >= 0)
+    first, second = first[there], second[there]
+    same = owner[first] == owner[second]
+    return first[same], second[same]
+
+
+def _solve(
+    weight: np.ndarray, evidence: np.ndarray, first: np.ndarray, second: np.ndarray, bond: np.ndarray
+) -> np.ndarray:
+    """The minimum of sum w (z - e)^2 + sum bond (z_first - z_second)^2, by conjugate gradients."""
+    count = len(weight)
+    diagonal = weight + np.bincount(first, bond, count) + np.bincount(second, bond, count)
+    off = sparse.coo_matrix((-bond, (first, second)), (count, count))
+    matrix = (off + off.T + sparse.diags(diagonal)).tocsr()
+    return cg(matrix, weight * evidence, x0=evidence, rtol=PRECISION, maxiter=MOST_STEPS, M=sparse.diags(1 / diagonal))[
+        0
+    ]

@@ -1,7 +1,8 @@
-"""The stability report: one HTML page without outside parts, and beside it a video of the inputs side by side."""
+"""The stability report: one HTML page that needs nothing else, with a video of the inputs side by side, also beside it."""
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 from collections.abc import Sequence
@@ -50,13 +51,15 @@ def write_report(results: Sequence[StabilityResult], folder: Path, flow: str) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         side_by_side([result.name for result in results], folder / VIDEO)
-        (folder / PAGE).write_text(page(results, flow), encoding="utf-8")
+        video = base64.b64encode((folder / VIDEO).read_bytes()).decode()
+        (folder / PAGE).write_text(page(results, flow, f"data:video/mp4;base64,{video}"), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return folder / PAGE
 
 
-def page(results: Sequence[StabilityResult], flow: str) -> str:
+def page(results: Sequence[StabilityResult], flow: str, video: str) -> str:
+    """The HTML. flow: how it was estimated, in words. video: its address."""
     shown = [key for key in METRICS if any(math.isfinite(result.series[key].value) for result in results)]
     names = " | ".join(html.escape(Path(result.name).name) for result in results)
     curves = "".join(
@@ -72,7 +75,7 @@ def page(results: Sequence[StabilityResult], flow: str) -> str:
         f'<div class="wide">{_table(results, shown)}</div>'
         f"<p>ITF and ISI reward frozen output: read them together with the measures along the flow and with the lag "
         f"(frames that an input trails the first one; changed: person pixels with another chart than there).</p>"
-        f'<h2>{names}</h2><video src="{VIDEO}" controls loop muted></video>{curves}</html>\n'
+        f'<h2>{names}</h2><video src="{video}" controls loop muted></video>{curves}</html>\n'
     )
 
 

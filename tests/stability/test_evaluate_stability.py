@@ -1,5 +1,6 @@
 """evaluate-stability on run folders and videos made here: figures, formats, refusals."""
 
+import base64
 import json
 import math
 from html.parser import HTMLParser
@@ -170,8 +171,11 @@ def test_command_writes_json_plot_and_report(runs, tmp_path):
     assert picture.shape == (800, 1400, 3) and len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
     tags = Tags()
     tags.feed((tmp_path / "report" / "index.html").read_text())
-    assert not tags.open and tags.links == ["side_by_side.mp4"]
-    video = VideoReader(tmp_path / "report" / "side_by_side.mp4")
+    (inside,) = tags.links  # nothing beside the page is needed
+    assert not tags.open and inside.startswith("data:video/mp4;base64,")
+    beside = tmp_path / "report" / "side_by_side.mp4"
+    assert base64.b64decode(inside.partition(",")[2]) == beside.read_bytes()
+    video = VideoReader(beside)
     assert video.info.size == (64, 192) and len(list(video)) == FRAMES
 
 

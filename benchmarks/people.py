@@ -44,7 +44,7 @@ def people(settings: Settings) -> dict[str, Table]:
         print(f"{count} people:", found[-1], file=sys.stderr, flush=True)  # the whole table takes minutes
         first[count] = round(scene.share, 3)
     notes = (
-        f"A picture of {size[0]} x {size[1]} px, the people forced; ddp_lite shrinks it to 480 px as it always does. "
+        f"A picture of {size[0]} x {size[1]} px, the people forced; ddp_lite shrinks it as it always does. "
         "Weights of ddp_r50, and of densepose-rcnn (R50, DeepLab head, as densepose_rcnn_R_50_FPN_DL_s1x) are random. "
         "to full size: from stride 4 to a chart and coordinates a pixel, what our network's seconds do not contain."
     )

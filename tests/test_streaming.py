@@ -40,18 +40,19 @@ def test_runs_no_further_ahead_than_its_depth():
         assert len(taken) <= i + 1 + 3
 
 
+def endless(closed):
+    """Zeros; sets the event `closed` when it is closed."""
+    try:
+        while True:
+            yield 0
+    finally:
+        closed.set()
+
+
 def test_closing_early_stops_the_thread_and_closes_the_source():
     closed = threading.Event()
-
-    def source():
-        try:
-            while True:
-                yield 0
-        finally:
-            closed.set()
-
     before = threading.active_count()
-    stage = ahead(source(), 2)
+    stage = ahead(endless(closed), 2)
     next(stage)
     stage.close()
     assert closed.is_set()
@@ -60,15 +61,7 @@ def test_closing_early_stops_the_thread_and_closes_the_source():
 
 def test_an_abandoned_stage_ends_its_thread():
     closed = threading.Event()
-
-    def source():
-        try:
-            while True:
-                yield 0
-        finally:
-            closed.set()
-
-    next(ahead(source(), 2))
+    next(ahead(endless(closed), 2))
     assert closed.wait(timeout=60)
 
 

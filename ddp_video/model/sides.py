@@ -27,14 +27,14 @@ MOST_ODDS = 4.0  # of the evidence, in nats: the surest site may err
 LEAST_WEIGHT = 0.02  # sites that are on such a limb with less probability take no part
 PRECISION, MOST_STEPS = 1e-3, 80  # of the solver
 
-_LIMBS = {"arms": ("upper arm", "lower arm", "hand"), "legs": ("upper leg", "lower leg", "foot")}
+_ARM, _LEG = ("upper arm", "lower arm", "hand"), ("upper leg", "lower leg", "foot")
 
 
 def _charts(side: str, parts: tuple[str, ...]) -> list[int]:
     return [chart for chart, name in enumerate(NAMES) if name.startswith(tuple(f"{side} {part}" for part in parts))]
 
 
-CHAINS = tuple((_charts("left", parts), _charts("right", parts)) for parts in _LIMBS.values())
+CHAINS = tuple((_charts("left", parts), _charts("right", parts)) for parts in (_ARM, _LEG))
 
 
 def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:
@@ -94,6 +94,6 @@ def _solve(
     diagonal = weight + np.bincount(first, bond, count) + np.bincount(second, bond, count)
     off = sparse.coo_matrix((-bond, (first, second)), (count, count))
     matrix = (off + off.T + sparse.diags(diagonal)).tocsr()
-    return cg(matrix, weight * evidence, x0=evidence, rtol=PRECISION, maxiter=MOST_STEPS, M=sparse.diags(1 / diagonal))[
-        0
-    ]
+    preconditioner = sparse.diags(1 / diagonal)
+    agreed, _ = cg(matrix, weight * evidence, x0=evidence, rtol=PRECISION, maxiter=MOST_STEPS, M=preconditioner)
+    return agreed

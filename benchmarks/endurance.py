@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from ddp_video.cli.allocator import keep_freed_memory
+from ddp_video.allocator import keep_freed_memory
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import infer, smooth

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ddp_video.cli.allocator import keep_freed_memory
+from ddp_video.allocator import keep_freed_memory
 from ddp_video.cli.failures import explain, fail
 
 

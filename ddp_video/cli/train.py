@@ -51,10 +51,12 @@ def train(data, out, config_file, preset, changes, init, minutes, resume, device
 
     With several GPUs (or processes): torchrun --nproc-per-node N -m ddp_video.cli.main train ...
     """
+    from ddp_video.allocator import keep_freed_memory
     from ddp_video.train.run import start
 
     if config_file and preset:
         raise click.UsageError("give --config or --preset, not both")
+    keep_freed_memory()
     config = TrainConfig.read(config_file) if config_file else PRESETS[preset or "lite"]
     weights = start(
         config.changed(changes),

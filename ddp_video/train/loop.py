@@ -26,6 +26,7 @@ from ddp_video.train.criterion import Criterion
 from ddp_video.train.validation import picture_sheet, validate
 
 LOG_EVERY = 10  # steps
+CHECKPOINT = "checkpoint.pt"
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -184,9 +185,9 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        part = self.out / "checkpoint.pt.part"
+        part = self.out / f"{CHECKPOINT}.part"
         torch.save(state, part)
-        part.replace(self.out / "checkpoint.pt")
+        part.replace(self.out / CHECKPOINT)
         return self.export()
 
     def export(self) -> Path:
@@ -198,11 +199,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint; raises TrainingError when it is missing or of another run."""
-        path = self.out / "checkpoint.pt"
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise TrainingError(f"cannot resume from {path}: {error}; start without --resume") from error
+        state = read_checkpoint(self.out)
         try:
             same = (
                 TrainConfig(**state["config"]) == self.config and state["model_config"] == self.model.config.to_dict()
@@ -210,12 +207,23 @@ class Trainer:
         except TypeError:  # a setting that this version does not know
             same = False
         if not same:
-            raise TrainingError(f"{path} is of a run with other settings; use its own, or another output folder")
+            raise TrainingError(
+                f"{self.out / CHECKPOINT} is of a run with other settings; use its own, or another output folder"
+            )
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
+
+
+def read_checkpoint(folder: Path) -> dict:
+    """What `Trainer.save` wrote there; raises TrainingError."""
+    path = folder / CHECKPOINT
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TrainingError(f"cannot resume from {path}: {error}; start without --resume") from error
 
 
 def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:

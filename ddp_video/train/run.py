@@ -15,11 +15,12 @@ from ddp_video.data.sample import Batch, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
 from ddp_video.errors import DataError
+from ddp_video.model.config import ModelConfig
 from ddp_video.model.ddp import DDP
 from ddp_video.model.pretrained import load_pretrained_backbone
 from ddp_video.model.weights import load_model
 from ddp_video.train.config import TrainConfig
-from ddp_video.train.loop import Trainer
+from ddp_video.train.loop import Trainer, read_checkpoint
 
 
 def start(
@@ -36,7 +37,7 @@ def start(
     specs = [parse_source(text) for text in data]
     sources = [open_source(spec) for spec in specs]
     torch.manual_seed(config.seed)
-    model = _model(config, init, _charts(sources))
+    model = _interrupted(out) if resume else _model(config, init, _charts(sources))
     augmentation = replace(Augmentation(), mosaic=config.mosaic)
     mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
     validation = [crops for spec in specs for crops in _validation(spec, config)]
@@ -59,6 +60,11 @@ def _model(config: TrainConfig, init: str, charts: str) -> DDP:
     if init == "imagenet":
         load_pretrained_backbone(model)
     return model
+
+
+def _interrupted(out: Path) -> DDP:
+    """A network like the checkpoint's, which `config` need not tell: it may have begun with the weights of another."""
+    return DDP(ModelConfig.from_dict(read_checkpoint(out)["model_config"]))
 
 
 def _charts(sources: Sequence[Source]) -> str:

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ddp_video.cli.train import train
 from ddp_video.data.folder import is_held_out
 from ddp_video.errors import DataError, TrainingError, WeightsError
-from ddp_video.model.weights import read_info
+from ddp_video.model.weights import load_model, read_info, save_model
 
 QUICK = [
     "--init",
@@ -57,6 +59,20 @@ def test_train_and_go_on_from_its_weights(people, tmp_path):
     assert sum("validation/part" in line for line in lines) == 2
     again = call("--data", f"maps:{people}", "-o", tmp_path / "second", *QUICK, "--init", weights)
     assert again.exit_code == 0, again.output
+
+
+def test_a_run_begun_with_weights_goes_on_without_naming_them(people, tmp_path):
+    model = load_model("ddp_lite")
+    model.config = replace(model.config, short_side=320)  # unlike the preset's
+    weights = save_model(model, tmp_path, {})
+    begun = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--init", weights)
+    assert begun.exit_code == 0, begun.output
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save(state | {"step": 1}, checkpoint)
+    again = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
+    assert again.exit_code == 0, again.output
+    assert read_info(again.output.split("weights in ")[1].strip()).config.short_side == 320
 
 
 @pytest.mark.parametrize(

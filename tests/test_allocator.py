@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource, threading
 import numpy as np
-from ddp_video.cli.allocator import keep_freed_memory
+from ddp_video.allocator import keep_freed_memory
 
 def fill():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

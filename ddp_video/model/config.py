@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 
 LARGEST = 1 << 14  # of any number in a configuration
 
@@ -21,6 +21,7 @@ class ModelConfig:
     image_std: tuple[float, float, float]
     short_side: int  # px, to which larger frames are shrunk
     charts: str = "ddp-video"  # whose U, V the weights speak: 'ddp-video' (our own) or 'densepose'
+    body_context: bool = False  # the parts of a person attend to each other; not in the paper
     # Switches of the paper's ablation (table 2).
     instance_aware_norm: bool = True
     sparse: bool = True
@@ -31,10 +32,14 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> ModelConfig:
-        """The inverse of `to_dict`, also after JSON; raises ValueError when a field is missing, unknown or absurd."""
+        """The inverse of `to_dict`, also after JSON; raises ValueError when a field is missing, unknown or absurd.
+
+        Fields with a default may be missing: files written before there was such a field.
+        """
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
-            odd = ", ".join(sorted(known ^ set(values)))
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        if not needed <= set(values) <= known:
+            odd = ", ".join(sorted((needed - set(values)) | (set(values) - known)))
             raise ValueError(f"model configuration does not match this version, fields that differ: {odd}")
         config = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
         for field in fields(cls):
@@ -65,6 +70,7 @@ CONFIGS = {
         image_mean=(127.0, 127.0, 127.0),
         image_std=(128.0, 128.0, 128.0),
         short_side=576,
+        body_context=True,
     ),
     # The paper's.
     "ddp_r50": ModelConfig(

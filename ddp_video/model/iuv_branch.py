@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_video.charts import IUV_CHANNELS
+from ddp_video.model.body_context import BodyContext
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.normalization import InstanceAwareNorm
 from ddp_video.sparse import ActiveSites, submanifold_conv
@@ -51,6 +52,7 @@ class IUVBranch(nn.Module):
         self.backend = "torch" if config.sparse else "dense"  # of `submanifold_conv`
         self.sparse = config.sparse
         self.instance_aware_norm = config.instance_aware_norm
+        self.body_context = BodyContext(config.channels) if config.body_context else None
         self.blocks = nn.ModuleList(
             SparseResidualBlock(config.channels, third=i < NUM_BLOCKS - 1) for i in range(NUM_BLOCKS)
         )
@@ -95,6 +97,8 @@ class IUVBranch(nn.Module):
         if torch.is_autocast_enabled(agg.device.type):
             agg = agg.to(torch.get_autocast_dtype(agg.device.type))
         x = active.gather(agg)
+        if self.body_context is not None:
+            x = self.body_context(x, active.sites, segment, num_segments)
         for block in self.blocks:
             x = block(x, active, segment, num_segments, self.backend)
         # In bf16 U and V would come in steps of 1/256.

@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ddp_video.allocator import keep_freed_memory
 from ddp_video.synthesis.backdrop import BackdropMaker
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.canvases import Canvases
 from ddp_video.synthesis.flow import flow_between
 from ddp_video.synthesis.furnishing import Furnisher
-from ddp_video.allocator import keep_freed_memory
 from ddp_video.synthesis.motion import Director
 from ddp_video.synthesis.pack import load_pack
 from ddp_video.synthesis.pose import PoseMaker

@@ -32,6 +32,7 @@ class Augmentation:
     mirror: float = 0.5
     hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
     widen_sites: int = 2  # the IUV branch sees the true masks grown by 0 to so many cells, as predicted masks will be
+    ragged: float = 0.4  # share of crops in which those masks also hold, or lack, some blobs, as predicted masks will
 
 
 def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
@@ -49,7 +50,8 @@ def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng
     if rng.random() < augmentation.hide:
         layers = _hidden(layers, rng)
     layers = replace(layers, image=photometric(layers.image, rng))
-    return _finish(layers, int(rng.integers(augmentation.widen_sites + 1)))
+    widen = int(rng.integers(augmentation.widen_sites + 1))
+    return _finish(layers, widen, rng if rng.random() < augmentation.ragged else None)
 
 
 def plain_crop(sample: Sample, size: int) -> Crop:
@@ -216,8 +218,30 @@ def _hidden(layers: _Layers, rng: np.random.Generator) -> _Layers:
     return replace(layers, image=image, instance=instance, cells=cells, part=part, dense=dense)
 
 
-def _finish(layers: _Layers, widen: int, min_cells: int = 4) -> Crop:
-    """Number the people that are left 1..n, box them, set slivers aside, and choose the IUV branch's sites."""
+def _ragged(owner: np.ndarray, free: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Owners [h, w] with one to three blobs near people added where it is free, or taken away from their person."""
+    people, cells = owner, np.argwhere(owner)
+    if not len(cells):
+        return owner
+    for _ in range(rng.integers(1, 4)):
+        cell = cells[rng.integers(len(cells))]
+        person = people[tuple(cell)]
+        size = np.sqrt((people == person).sum())
+        centre, radii = cell + rng.normal(0, 0.6 * size, 2), size * rng.uniform(0.08, 0.3, 2) + 0.5
+        y, x = ((np.arange(n) - c) / r for n, c, r in zip(owner.shape, centre, radii, strict=True))
+        blob = y[:, None] ** 2 + x**2 < 1
+        if rng.random() < 0.6:
+            owner = np.where(blob & free & (owner == 0), person, owner)
+        else:
+            owner = np.where(blob & (people == person), np.uint8(0), owner)
+    return owner
+
+
+def _finish(layers: _Layers, widen: int, rng: np.random.Generator | None = None, min_cells: int = 4) -> Crop:
+    """Number the people that are left 1..n, box them, set slivers aside, and choose the IUV branch's sites.
+
+    widen: cells by which the sites outgrow the masks. rng: draws how ragged they are; None: not at all.
+    """
     count = len(layers.has_dense)
     people = np.where(layers.instance == IGNORE, 0, layers.instance)
     found = ndimage.find_objects(people, max_label=count) if count else []
@@ -236,6 +260,8 @@ def _finish(layers: _Layers, widen: int, min_cells: int = 4) -> Crop:
     part = np.where(instance == IGNORE, np.uint8(UNLABELLED), layers.part)
     for _ in range(widen):
         owner = np.where(owner > 0, owner, cv2.dilate(owner, np.ones((3, 3), np.uint8)))
+    if rng is not None:
+        owner = _ragged(owner, instance == 0, rng)
     owner = np.where(instance == IGNORE, 0, owner)
     part = np.where((owner > 0) & (instance == 0), 0, part).astype(np.uint8)
     return Crop(

@@ -36,8 +36,9 @@ ARM_KINDS = {
     "any": ((0.05, 2.8), (-0.7, 1.6), (-0.9, 0.9), (0.0, 2.3), (-1.0, 1.0)),
 }
 _ARM_ODDS = (0.28, 0.07, 0.14, 0.17, 0.07, 0.07, 0.04, 0.07, 0.03, 0.06)
-BODY_KINDS = ("stand", "sit", "bend", "squat", "kneel", "step")
-_BODY_ODDS = (0.5, 0.2, 0.08, 0.06, 0.06, 0.1)
+BODY_KINDS = ("stand", "sit", "bend", "squat", "kneel", "step", "lift", "cross")
+_BODY_ODDS = (0.33, 0.19, 0.07, 0.06, 0.06, 0.1, 0.13, 0.06)
+_CROSS_LEGGED = 0.35  # of those who sit
 
 # Hands: bend of the knuckles and of the other joints of thumb, index, middle, ring and little finger.
 HANDS = {
@@ -153,6 +154,9 @@ class PoseMaker:
             for side in "LR":
                 legs[side] = np.array([thigh + rng.normal(0, 0.06), rng.uniform(0, 0.3), 0, knee + rng.normal(0, 0.15)])
                 ankles[side] = legs[side][3] - thigh + rng.normal(0, 0.08)
+            if rng.random() < _CROSS_LEGGED:
+                legs[one] += [0.22, -0.35, 0, rng.uniform(-0.5, 0.2)]
+                ankles[one] = rng.uniform(-0.5, 0.2)
             spine[0] = rng.uniform(-0.15, 0.45)
         elif kind == "bend":
             depth = rng.uniform(0.5, 1.2)
@@ -177,6 +181,14 @@ class PoseMaker:
             legs[one][[0, 3]] = rng.uniform(0.2, 0.7), rng.uniform(0.1, 0.8)
             legs[other][[0, 3]] = rng.uniform(-0.4, 0.0), rng.uniform(0.05, 0.4)
             ankles = {side: legs[side][3] - legs[side][0] for side in "LR"}
+        elif kind == "lift":  # balancing, kicking, marching on the spot
+            legs[one] = np.array(
+                [rng.uniform(-0.5, 1.7), rng.uniform(-0.1, 0.4), rng.normal(0, 0.2), rng.uniform(0.0, 2.1)]
+            )
+            ankles[one] = rng.uniform(-0.6, 0.3)
+        elif kind == "cross":  # one ankle before the other
+            legs[one][:2] = rng.uniform(0.12, 0.25), -rng.uniform(0.1, 0.25)
+            legs[other][:2] = -rng.uniform(0.0, 0.1), -rng.uniform(0.0, 0.12)
         head = rng.normal((0.05, 0, 0), (0.18, 0.1, 0.35))
         for name, (forward, sideways, twist), share in (
             ("abdomen", spine, 0.35),

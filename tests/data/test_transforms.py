@@ -51,7 +51,7 @@ def agreement(crop, mirrored=False):
 @pytest.fixture
 def geometry_only(monkeypatch):
     monkeypatch.setattr(transforms, "photometric", lambda image, rng: image)
-    return Augmentation(mirror=0.0, mosaic=0.0, hide=0.0, widen_sites=0)
+    return Augmentation(mirror=0.0, mosaic=0.0, hide=0.0, widen_sites=0, ragged=0.0)
 
 
 def test_labels_stay_on_their_pixels(geometry_only):
@@ -132,6 +132,19 @@ def test_widened_sites_are_background_next_to_people(geometry_only):
         assert np.array_equal(wide.owner[kept], narrow.owner[kept])
         widened += added.any()
     assert 0 < widened < 6  # by 0, 1 or 2 cells
+
+
+def test_ragged_sites_lack_some_of_a_person_or_hold_some_background(geometry_only):
+    lacking = holding = 0
+    for seed in range(12):
+        exact = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(seed))
+        crop = train_crop([painted_sample()], 128, replace(geometry_only, ragged=1.0), np.random.default_rng(seed))
+        assert np.array_equal(crop.instance, exact.instance) and np.array_equal(crop.boxes, exact.boxes)
+        taken, added = (exact.owner > 0) & (crop.owner == 0), (exact.owner == 0) & (crop.owner > 0)
+        assert np.array_equal(crop.owner[~taken & ~added], exact.owner[~taken & ~added])
+        assert (crop.instance[added] == 0).all() and (crop.part[added] == 0).all()
+        lacking, holding = lacking + taken.any(), holding + added.any()
+    assert lacking > 2 and holding > 2
 
 
 def test_hidden_rectangles_take_the_labels_away(geometry_only):

@@ -4,47 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-import cv2
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from ddp_video.charts import NUM_CLASSES
 from ddp_video.structures import Flow, FramePrediction
+from ddp_video.temporal import appearance
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow
 
 FLOW_SHORT_SIDE = 180  # px; enough to carry masks of stride 4 along
-MAX_OCCLUSION = 30  # frames that an identity survives unseen
+MAX_OCCLUSION = 60  # frames that an identity survives unseen
+CONFIRMED = 3  # frames that it must have been seen in for that: what was found once or twice was often nobody
 
-MIN_MASK_IOU = 0.25
+MIN_OVERLAP = 0.1  # of boxes or masks, of people seen in the last frame
 # Out of sight: how far from where it was expected a person may come back, in box sizes, at once and more per frame unseen.
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
+NEARNESS = (
+    0.5  # what a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours
+)
 MAX_SIZE_RATIO = 1.8
-MAX_COLOUR_DISTANCE = 32.0  # in 8-bit Lab
-VELOCITY_MEMORY, COLOUR_MEMORY = 0.7, 0.9  # of exponential means
+CROWDED = (
+    0.3  # share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt
+)
 
-# Clothes and skin by body region: the cue that tells people apart. 0 = none, 1 head, 2 torso, 3 arms and hands, 4 legs and feet.
-_REGION_OF_CHART = np.array([0, 2, 2, 3, 3, *[4] * 10, *[3] * 8, 1, 1])
-_NUM_REGIONS = 5
-assert len(_REGION_OF_CHART) == NUM_CLASSES
+VELOCITY_MEMORY, APPEARANCE_MEMORY = 0.7, 0.97  # of exponential means
 
 
 @dataclass(frozen=True)
 class _People:
     """What is known of K people, one row each. Arrays are replaced, never written into.
 
-    box [K, 4] and velocity [K, 2]: px and px a frame. colour [K, regions, 3] mean Lab, coverage [K, regions] sites.
-    mask [K, P] bool on the grid of the last frame; seen [K] number of the frame it was last seen in.
+    box [K, 4] and velocity [K, 2]: px and px a frame. looks [K, appearance.COLUMNS]. mask [K, P] bool on the grid of the
+    last frame; seen [K] number of the frame it was last seen in; age [K] frames it was seen in.
     """
 
     track_id: np.ndarray
     box: np.ndarray
     velocity: np.ndarray
-    colour: np.ndarray
-    coverage: np.ndarray
+    looks: np.ndarray
     mask: np.ndarray
     seen: np.ndarray
+    age: np.ndarray
 
     def __getitem__(self, rows) -> _People:
         return _People(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
@@ -56,9 +57,11 @@ class _People:
 class Tracker:
     """Gives every person a `track_id` (from 1) that stays his through the clip; ids are never shared or reused.
 
-    First everybody seen in the last frame is carried along the optical flow and matched by mask overlap. Who is left over,
-    or was lost up to 30 frames ago, is matched by where his motion should have taken him and by his colours. Both are optimal
-    assignments, so the outcome does not depend on the order of people. A hard cut ends all tracks.
+    Everybody known, also who was lost up to 60 frames ago, is compared with everybody found: by place and by colours at
+    once, for flow alone goes with whoever walks in front, and the mask that two people shared must not stay with the wrong
+    one when they part. Place is, of people seen in the last frame, how far their mask carried along the optical flow, or
+    their box moved on, overlaps; else how near to where his motion should have taken him somebody comes back. One optimal
+    assignment, so the outcome does not depend on the order of people. A hard cut ends all tracks.
 
     `state()` after frame n, given to `restore()`, goes on with frame n+1 as if nothing had happened.
     """
@@ -83,7 +86,8 @@ class Tracker:
         else:
             known, flow = self._people, self._estimator.pairs([image], [self._last_image], prediction.grid)
         found = self._identify(known, found, flow, prediction.grid.pixels_per_cell)
-        kept = (self._frame - known.seen <= MAX_OCCLUSION) & ~np.isin(known.track_id, found.track_id)
+        kept = (self._frame - known.seen <= MAX_OCCLUSION) & (known.age >= CONFIRMED)
+        kept &= ~np.isin(known.track_id, found.track_id)
         self._people = _join(found, known[kept])
         self._last_image, self._grid_size = image, prediction.grid.size
         return replace(
@@ -93,17 +97,9 @@ class Tracker:
     def _identify(self, known: _People, found: _People, flow: Flow | None, cell_px: tuple[float, float]) -> _People:
         match = np.full(len(found), -1)
         if len(known) and len(found):
-            move = _motion(found.mask, flow, cell_px)
-            found = replace(found, velocity=move)
-            visible = np.flatnonzero(known.seen == self._frame - 1)
-            overlap = _mask_iou(_carry(known.mask[visible], flow), found.mask)
-            for row, column in _assign(overlap * (overlap >= MIN_MASK_IOU)):
-                match[column] = visible[row]
-            open_known = np.setdiff1d(np.arange(len(known)), match)
-            open_found = np.flatnonzero(match < 0)
-            likeness = _return_likeness(known[open_known], found[open_found], self._frame)
-            for row, column in _assign(likeness):
-                match[open_found[column]] = open_known[row]
+            found = replace(found, velocity=_motion(found.mask, flow, cell_px))
+            for row, column in _assign(_similarity(known, found, flow, self._frame)):
+                match[column] = row
         new = match < 0
         ids = np.zeros(len(found), np.int64)
         ids[~new] = known.track_id[match[~new]]
@@ -133,26 +129,16 @@ class Tracker:
 
 def _describe(prediction: FramePrediction, frame_rgb: np.ndarray, frame: int) -> _People:
     """The people of one frame, not yet identified nor in motion."""
-    instances, iuv, (rows, columns) = prediction.instances, prediction.iuv, prediction.grid.size
+    instances = prediction.instances
     count = len(instances)
-    lab = cv2.cvtColor(cv2.resize(frame_rgb, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
-    sites = iuv.sites.cpu().numpy()
-    region = _REGION_OF_CHART[iuv.logits[:, :NUM_CLASSES].argmax(1).cpu().numpy()]
-    slot = iuv.owner.cpu().numpy() * _NUM_REGIONS + region
-    pixels = lab[sites[:, 1], sites[:, 2]].astype(np.float64)
-    coverage = np.bincount(slot, minlength=count * _NUM_REGIONS).astype(np.float64)
-    sums = [np.bincount(slot, pixels[:, channel], count * _NUM_REGIONS) for channel in range(3)]
-    colour = np.stack(sums, 1) / np.maximum(coverage, 1)[:, None]
-    coverage = coverage.reshape(count, _NUM_REGIONS)
-    coverage[:, 0] = 0
     return _People(
         track_id=np.zeros(count, np.int64),
         box=instances.boxes_xyxy.cpu().numpy().astype(np.float64),
         velocity=np.zeros((count, 2)),
-        colour=colour.reshape(count, _NUM_REGIONS, 3),
-        coverage=coverage,
+        looks=appearance.describe(prediction, frame_rgb),
         mask=(instances.mask_logits > 0).flatten(1).cpu().numpy(),
         seen=np.full(count, frame),
+        age=np.ones(count, np.int64),
     )
 
 
@@ -162,14 +148,13 @@ def _remember(found: _People, known: _People, match: np.ndarray) -> _People:
     if not old.any():
         return found
     past = known[match[old]]
-    velocity, colour = found.velocity.copy(), found.colour.copy()
+    velocity, looks, age = found.velocity.copy(), found.looks.copy(), found.age.copy()
     velocity[old] = VELOCITY_MEMORY * past.velocity + (1 - VELOCITY_MEMORY) * found.velocity[old]
-    now = found.coverage[old]
-    memory = np.where(past.coverage == 0, 0.0, np.where(now == 0, 1.0, COLOUR_MEMORY))[..., None]
-    colour[old] = memory * past.colour + (1 - memory) * found.colour[old]
-    coverage = found.coverage.copy()
-    coverage[old] = np.maximum(now, COLOUR_MEMORY * past.coverage)
-    return replace(found, velocity=velocity, colour=colour, coverage=coverage)
+    memory = np.minimum(past.age / (past.age + 1), APPEARANCE_MEMORY)
+    memory = np.where(_crowding(found.box)[old] > CROWDED, 1.0, memory)[:, None]
+    looks[old] = memory * past.looks + (1 - memory) * found.looks[old]
+    age[old] = past.age + 1
+    return replace(found, velocity=velocity, looks=looks, age=age)
 
 
 def _join(a: _People, b: _People) -> _People:
@@ -197,19 +182,23 @@ def _mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1)
 
 
-def _return_likeness(known: _People, found: _People, frame: int) -> np.ndarray:
-    """[K, N] 0..1: could a person not carried over be this one? 0 = too far, of another size or of other colours."""
+def _similarity(known: _People, found: _People, flow: Flow, frame: int) -> np.ndarray:
+    """[K, N]: could this be he? 0 = no, else place (0..1) + colours (at most 1), and a little more than 0."""
     unseen = (frame - known.seen)[:, None]
-    expected = _centre(known.box) + known.velocity * unseen
+    in_sight = unseen == 1
+    expected = known.box + np.tile(known.velocity, 2) * unseen
+    overlap = np.maximum(_mask_iou(_carry(known.mask, flow) & in_sight, found.mask), _box_iou(expected, found.box))
+
     known_size, found_size = _size(known.box)[:, None], _size(found.box)
-    distance = np.linalg.norm(expected[:, None] - _centre(found.box), axis=2) / np.maximum(known_size, found_size)
+    larger, smaller = np.maximum(known_size, found_size), np.minimum(known_size, found_size)
+    distance = np.linalg.norm(_centre(expected)[:, None] - _centre(found.box), axis=2) / larger
     reach = np.minimum(REACH + REACH_PER_FRAME * (unseen - 1), MAX_REACH)
-    ratio = np.maximum(known_size, found_size) / np.maximum(np.minimum(known_size, found_size), 1)
-    shared = np.minimum(known.coverage[:, None], found.coverage)
-    difference = np.linalg.norm(known.colour[:, None] - found.colour, axis=3)
-    colour = (difference * shared).sum(2) / np.maximum(shared.sum(2), 1e-9)
-    possible = (distance < reach) & (ratio < MAX_SIZE_RATIO) & (colour < MAX_COLOUR_DISTANCE)
-    return possible * (1 - 0.5 * distance / reach - 0.5 * colour / MAX_COLOUR_DISTANCE)
+
+    colours = appearance.likeness(known.looks, found.looks)
+    back = (distance < reach) & (larger < MAX_SIZE_RATIO * smaller) & (colours > 0)
+    possible = np.where(in_sight, overlap >= MIN_OVERLAP, back)
+    place = np.where(in_sight, overlap, NEARNESS * (1 - distance / reach))
+    return possible * np.maximum(place + colours, 1e-3)
 
 
 def _assign(score: np.ndarray) -> list[tuple[int, int]]:
@@ -217,9 +206,30 @@ def _assign(score: np.ndarray) -> list[tuple[int, int]]:
     return [(r, c) for r, c in zip(*linear_sum_assignment(score, maximize=True), strict=True) if score[r, c] > 0]
 
 
+def _box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    both = _box_intersection(a, b)
+    return both / np.maximum(_area(a)[:, None] + _area(b) - both, 1)
+
+
+def _crowding(box: np.ndarray) -> np.ndarray:
+    """[N] the largest share of each box that lies in another."""
+    both = _box_intersection(box, box)
+    np.fill_diagonal(both, 0)
+    return both.max(1, initial=0) / _area(box)
+
+
+def _box_intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    return np.maximum(sides, 0).prod(2)
+
+
 def _centre(box: np.ndarray) -> np.ndarray:
     return (box[:, :2] + box[:, 2:]) / 2
 
 
+def _area(box: np.ndarray) -> np.ndarray:
+    return np.maximum(box[:, 2] - box[:, 0], 1) * np.maximum(box[:, 3] - box[:, 1], 1)
+
+
 def _size(box: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(box[:, 2] - box[:, 0], 1) * np.maximum(box[:, 3] - box[:, 1], 1))
+    return np.sqrt(_area(box))

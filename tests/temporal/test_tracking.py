@@ -85,6 +85,28 @@ def test_crossing_people_keep_their_ids(clip):
         assert found == ([1] if b is None else [1, 2])
 
 
+@pytest.mark.parametrize("passing", [False, True])
+def test_who_parts_from_a_shared_mask_is_known_by_his_clothes(clip, make_prediction, passing):
+    """Two meet, are found as one person, and part again: having passed each other, or having turned back."""
+    there = list(range(4, 24, 2))
+    left = [*there, *[24] * 3, *(range(26, 46, 2) if passing else there[::-1])]
+    right = [48 - x for x in left]
+    predictions, frames = clip([left, right])
+    for index, (a, b) in enumerate(zip(left, right, strict=True)):
+        if abs(a - b) < WIDTH:
+            together = (8, min(a, b), 8 + HEIGHT, max(a, b) + WIDTH)
+            predictions[index] = make_prediction(GRID, [together], index=index)
+    ids = ids_of(predictions, frames)
+    assert ids[0] == ids[-1] == [1, 2]
+    assert all(len(set(found)) == len(found) and set(found) <= {1, 2} for found in ids)
+
+
+def test_an_apparition_leaves_no_identity_behind(clip):
+    """What was found for one frame does not take the identity of who comes there later, nor lend its own."""
+    ids = ids_of(*clip([[20, None, None, 20, 20]]))
+    assert ids == [[1], [], [], [2], [2]]
+
+
 def test_somebody_else_in_the_same_place_gets_another_id(clip):
     """Another colour where a person was lost is another person."""
     paths = [[20] * 3 + [None] * 8, [None] * 8 + [20] * 3]

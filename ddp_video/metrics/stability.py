@@ -214,7 +214,12 @@ def _outline(inside: np.ndarray, points: Correspondence) -> float:
 
 
 class IdentitySwitches:
-    """How often people change their track_id: most of a person's points are somebody else's one frame later."""
+    """How often people change their track_id: most of a person's points are somebody else's one frame later.
+
+    Without labels this tells continuity, and not whose identity it is. It counts a mask that swallows two people who cross as
+    a switch, and giving both their own identities back when they part as another, and it never sees that two went on with
+    each other's. Where there are labels, `stability.truth.FollowedPeople` tells.
+    """
 
     def __init__(self):
         self.count = 0

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from ddp_video.errors import PredictionsError
 from ddp_video.structures import Flow, FramePrediction
 from ddp_video.temporal import appearance
 from ddp_video.temporal.cuts import CutDetector
@@ -118,6 +119,16 @@ class Tracker:
 
     @classmethod
     def restore(cls, state: dict[str, np.ndarray]) -> Tracker:
+        """The inverse of `state`; raises PredictionsError for that of another version."""
+        try:
+            return cls._restored(state)
+        except KeyError as error:
+            raise PredictionsError(
+                f"the identities so far were kept by another version (no {error}); start anew with --overwrite"
+            ) from error
+
+    @classmethod
+    def _restored(cls, state: dict[str, np.ndarray]) -> Tracker:
         tracker = cls()
         tracker._frame, tracker._next_id = (int(value) for value in state["counters"])
         tracker._cuts = CutDetector.restore({k[5:]: state[k] for k in state if k.startswith("cuts.")})

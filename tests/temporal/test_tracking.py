@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddp_video.errors import PredictionsError
 from ddp_video.structures import Grid
 from ddp_video.temporal.tracking import MAX_OCCLUSION, Tracker
 
@@ -142,3 +143,13 @@ def test_restored_tracker_goes_on_as_if_nothing_had_happened(clip, at, tmp_path)
     with np.load(tmp_path / "tracker.npz") as state:
         restored = Tracker.restore(dict(state))
     assert ids_of(predictions[at:], frames[at:], restored) == expected[at:]
+
+
+def test_the_state_of_another_version_is_refused_in_one_line(clip):
+    predictions, frames = clip([[10, 11]])
+    tracker = Tracker()
+    ids_of(predictions, frames, tracker)
+    state = tracker.state()
+    del state["people.looks"]
+    with pytest.raises(PredictionsError, match=r"another version.*people\.looks.*--overwrite"):
+        Tracker.restore(state)

@@ -1,4 +1,5 @@
-"""The paper's table 2 on a small fixed budget: the whole method, and without one of its parts.
+"""The paper's table 2 (and a row for what is not in the paper) on a small fixed budget: the whole method, and without one
+of its parts.
 
     python benchmarks/ablations.py --data maps:FOLDER -o OUT --steps 1000
 

@@ -73,24 +73,18 @@ class IUVBranch(nn.Module):
         active = ActiveSites(sites, (batch, height, width))
         if not self.sparse:
             return self._dense(agg, active, segment, num_segments)
-        if not self.instance_aware_norm:
-            segment, num_segments = sites[:, 0].long(), batch
         return self._residual_fcn(agg, active, segment, num_segments)
 
     def _dense(self, agg: Tensor, suppressed: ActiveSites, segment: Tensor, num_segments: int) -> Tensor:
         """The ablation without sparsity: no suppression, every cell is computed and masked only at the end.
 
-        An image's background is normalised as if it were one more instance.
+        An image's background is treated as if it were one more instance.
         """
         batch, _, height, width = agg.shape
         image = torch.arange(batch, device=agg.device).repeat_interleave(height * width)
-        if self.instance_aware_norm:
-            everywhere = (num_segments + image).index_copy(0, suppressed.flat, segment)
-            num_segments += batch
-        else:
-            everywhere, num_segments = image, batch
+        everywhere = (num_segments + image).index_copy(0, suppressed.flat, segment)
         cells = torch.cartesian_prod(*(torch.arange(n, device=agg.device) for n in (batch, height, width)))
-        logits = self._residual_fcn(agg, ActiveSites(cells, (batch, height, width)), everywhere, num_segments)
+        logits = self._residual_fcn(agg, ActiveSites(cells, (batch, height, width)), everywhere, num_segments + batch)
         return logits.index_select(0, suppressed.flat)
 
     def _residual_fcn(self, agg: Tensor, active: ActiveSites, segment: Tensor, num_segments: int):
@@ -99,6 +93,8 @@ class IUVBranch(nn.Module):
         x = active.gather(agg)
         if self.body_context is not None:
             x = self.body_context(x, active.sites, segment, num_segments)
+        if not self.instance_aware_norm:
+            segment, num_segments = active.sites[:, 0].long(), len(agg)
         for block in self.blocks:
             x = block(x, active, segment, num_segments, self.backend)
         # In bf16 U and V would come in steps of 1/256.

@@ -17,7 +17,7 @@ class TrainConfig:
     """The schedule and the optimiser. The data, the device and the output folder are given apart."""
 
     model: str = "ddp_lite"
-    without: str = ""  # a part to leave out, for the paper's table 2: one of WITHOUT
+    without: str = ""  # a part to leave out, for the paper's table 2 and beyond: one of WITHOUT
     size: int = 320  # px, side of the training crops; a multiple of 64
     batch_size: int = 8  # crops a step, in each process
     steps: int = 20_000
@@ -92,7 +92,12 @@ class TrainConfig:
 
 
 # What `without` may name, and the switch of ModelConfig that it turns off.
-WITHOUT = {"smoothing": "smoothness_loss", "ian": "instance_aware_norm", "sparsity": "sparse"}
+WITHOUT = {
+    "smoothing": "smoothness_loss",
+    "ian": "instance_aware_norm",
+    "sparsity": "sparse",
+    "body-context": "body_context",
+}
 
 _CHOICES = {
     "model": tuple(CONFIGS),

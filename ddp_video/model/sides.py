@@ -20,6 +20,7 @@ from scipy import sparse
 from scipy.sparse.linalg import cg
 
 from ddp_video.charts import NAMES, NUM_CLASSES
+from ddp_video.sparse import ActiveSites
 from ddp_video.structures import SparseIUV
 
 SPREAD = 0.02  # lambda of a site of the person
@@ -47,7 +48,9 @@ def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:
     logits = iuv.logits.float().numpy().copy()
     charts = logits[:, :NUM_CLASSES]
     owner = iuv.owner.numpy()
-    first, second = _neighbours(iuv.sites.numpy(), size, owner)
+    first, second = (rows.numpy() for rows in ActiveSites(iuv.sites, (1, *size)).adjacent())
+    same = owner[first] == owner[second]
+    first, second = first[same], second[same]
     stiffness = SPREAD * np.bincount(owner)[owner]
     probability = np.exp(charts[:, 1:] - charts[:, 1:].max(1, keepdims=True))
     probability /= probability.sum(1, keepdims=True)
@@ -72,18 +75,6 @@ def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:
         charts[:, left] += change[:, None]
         charts[:, right] -= change[:, None]
     return replace(iuv, logits=torch.from_numpy(logits).to(iuv.logits.dtype))
-
-
-def _neighbours(sites: np.ndarray, size: tuple[int, int], owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the pairs of sites that lie side by side, or one above the other, and belong to one person: two [P]."""
-    number = np.full(size, -1)
-    number[sites[:, 1], sites[:, 2]] = np.arange(len(sites))
-    pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
-    first, second = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
-    there = (first >= 0) & (second >= 0)
-    first, second = first[there], second[there]
-    same = owner[first] == owner[second]
-    return first[same], second[same]
 
 
 def _solve(

@@ -48,6 +48,12 @@ class ActiveSites:
         taps = (step[:, None] * columns + step).flatten()
         return grid[centre[:, None] + taps]
 
+    def adjacent(self) -> tuple[Tensor, Tensor]:
+        """Rows of the sites that lie right next to, or right above, another, and of those others: two [P] int64."""
+        table = self.neighbours[:, [5, 7]].long()  # right and below
+        first, side = torch.nonzero(table < len(self), as_tuple=True)
+        return first, table[first, side]
+
     def gather(self, dense: Tensor) -> Tensor:
         """[B, C, H, W] -> [M, C], the values at the sites."""
         return dense.permute(0, 2, 3, 1).reshape(-1, dense.shape[1]).index_select(0, self.flat)

@@ -94,16 +94,9 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
         else nothing,
     }
     if smooth:
-        first, second = neighbour_pairs(sites, (len(batch.images), *batch.owner.shape[1:]))
+        first, second = ActiveSites(sites, (len(batch.images), *batch.owner.shape[1:])).adjacent()
         terms["smooth"] = losses.smoothness_loss(logits, first, second, owner, max(len(batch.boxes), 1))
     return terms
-
-
-def neighbour_pairs(sites: Tensor, size: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """Rows of the active sites that lie right next to, or right above, another: two [P] int64."""
-    table = ActiveSites(sites, size).neighbours[:, [5, 7]].long()  # right and below
-    first, side = torch.nonzero(table < len(sites), as_tuple=True)
-    return first, table[first, side]
 
 
 def _mean_over_processes(value: Tensor) -> Tensor:

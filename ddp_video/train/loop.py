@@ -197,9 +197,8 @@ class Trainer:
             older.unlink()
         return path
 
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint; raises TrainingError when it is missing or of another run."""
-        state = read_checkpoint(self.out)
+    def resume(self, state: dict) -> None:
+        """Go on from what `read_checkpoint` gave; raises TrainingError when it is of another run."""
         try:
             same = (
                 TrainConfig(**state["config"]) == self.config and state["model_config"] == self.model.config.to_dict()
@@ -218,7 +217,8 @@ class Trainer:
 
 
 def read_checkpoint(folder: Path) -> dict:
-    """What `Trainer.save` wrote there; raises TrainingError."""
+    """What `Trainer.save` wrote there, the network's configuration included, which may be that of weights that the run began
+    with; raises TrainingError when there is none."""
     path = folder / CHECKPOINT
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

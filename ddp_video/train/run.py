@@ -37,13 +37,19 @@ def start(
     specs = [parse_source(text) for text in data]
     sources = [open_source(spec) for spec in specs]
     torch.manual_seed(config.seed)
-    model = _interrupted(out) if resume else _model(config, init, _charts(sources))
+    charts = _charts(sources)
+    state = read_checkpoint(out) if resume else None
+    model = _model(config, init, charts) if state is None else DDP(ModelConfig.from_dict(state["model_config"]))
+    if model.config.charts != charts:
+        raise DataError(
+            f"{out if resume else init} speaks the charts of {model.config.charts}, the data those of {charts}"
+        )
     augmentation = replace(Augmentation(), mosaic=config.mosaic)
     mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
     validation = [crops for spec in specs for crops in _validation(spec, config)]
     trainer = Trainer(model, mixture, validation, config, out, device, **options)
-    if resume:
-        trainer.resume()
+    if state is not None:
+        trainer.resume(state)
     weights = trainer.run()
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -52,19 +58,11 @@ def start(
 
 def _model(config: TrainConfig, init: str, charts: str) -> DDP:
     if init not in ("imagenet", "scratch"):
-        model = load_model(init)
-        if model.config.charts != charts:
-            raise DataError(f"{init} speaks the charts of {model.config.charts}, the data those of {charts}")
-        return model
+        return load_model(init)
     model = DDP(replace(config.model_config(), charts=charts))
     if init == "imagenet":
         load_pretrained_backbone(model)
     return model
-
-
-def _interrupted(out: Path) -> DDP:
-    """A network like the checkpoint's, which `config` need not tell: it may have begun with the weights of another."""
-    return DDP(ModelConfig.from_dict(read_checkpoint(out)["model_config"]))
 
 
 def _charts(sources: Sequence[Source]) -> str:

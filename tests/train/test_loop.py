@@ -15,9 +15,10 @@ from ddp_video.errors import TrainingError
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import load_model
+from ddp_video.sparse import ActiveSites
 from ddp_video.train.config import TrainConfig
-from ddp_video.train.criterion import Criterion, active_sites, neighbour_pairs
-from ddp_video.train.loop import Trainer, make_optimizer, set_learning_rate
+from ddp_video.train.criterion import Criterion, active_sites
+from ddp_video.train.loop import Trainer, make_optimizer, read_checkpoint, set_learning_rate
 from ddp_video.train.validation import picture_sheet, validate
 
 
@@ -124,7 +125,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     with pytest.raises(Interrupted):
         trainer(tmp_path / "parts", config, Failing(after=7), checkpoint_minutes=0).run()
     again = trainer(tmp_path / "parts", config)
-    again.resume()
+    again.resume(read_checkpoint(tmp_path / "parts"))
     assert again.step == 3
     resumed = load_model(again.run())
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
@@ -143,10 +144,10 @@ def test_a_run_leaves_losses_figures_and_pictures(tmp_path):
 
 def test_resume_needs_a_checkpoint_of_the_same_run(tmp_path):
     with pytest.raises(TrainingError, match="cannot resume"):
-        trainer(tmp_path).resume()
+        trainer(tmp_path).resume(read_checkpoint(tmp_path))
     trainer(tmp_path, replace(SMALL, steps=1)).run()
     with pytest.raises(TrainingError, match="other settings"):
-        trainer(tmp_path).resume()
+        trainer(tmp_path).resume(read_checkpoint(tmp_path))
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path):
@@ -199,7 +200,7 @@ def test_pictures_without_people_train_too():
 def test_neighbour_pairs_are_each_found_once():
     batch = collate([plain_crop(Figures()[i], 64) for i in range(3)])
     sites, owner = active_sites(batch)
-    first, second = neighbour_pairs(sites, (3, 16, 16))
+    first, second = ActiveSites(sites, (3, 16, 16)).adjacent()
     steps = (sites[second] - sites[first]).tolist()
     assert all(step in ([0, 0, 1], [0, 1, 0]) for step in steps)
     active = batch.owner > 0

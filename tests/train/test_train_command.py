@@ -73,6 +73,9 @@ def test_a_run_begun_with_weights_goes_on_without_naming_them(people, tmp_path):
     again = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
     assert again.exit_code == 0, again.output
     assert read_info(again.output.split("weights in ")[1].strip()).config.short_side == 320
+    torch.save(state | {"model_config": state["model_config"] | {"charts": "densepose"}}, checkpoint)
+    other = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
+    assert isinstance(other.exception, DataError) and "speaks the charts of densepose" in str(other.exception)
 
 
 @pytest.mark.parametrize(

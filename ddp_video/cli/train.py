@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ddp_video.allocator import keep_freed_memory
 from ddp_video.cli.options import quiet_option
 from ddp_video.train.config import PRESETS, TrainConfig
 
@@ -51,7 +52,6 @@ def train(data, out, config_file, preset, changes, init, minutes, resume, device
 
     With several GPUs (or processes): torchrun --nproc-per-node N -m ddp_video.cli.main train ...
     """
-    from ddp_video.allocator import keep_freed_memory
     from ddp_video.train.run import start
 
     if config_file and preset:

@@ -41,7 +41,7 @@ class BodyContext(nn.Module):
         """
         position, extent = _on_the_body(sites[:, 1:].float(), segment, num_segments)
         nearest = (position + 0.5).long()
-        cell = (segment * GRID + nearest[:, 0]) * GRID + nearest[:, 1]
+        cell = _row(segment, nearest[:, 0], nearest[:, 1])
         total = x.new_zeros(num_segments * GRID * GRID, x.shape[1], dtype=torch.float32).index_add_(0, cell, x.float())
         count = torch.bincount(cell, minlength=len(total))
         mean = (total / count.clamp(min=1)[:, None]).view(num_segments, GRID * GRID, total.shape[1])
@@ -92,6 +92,11 @@ def _on_the_body(places: Tensor, segment: Tensor, num_segments: int) -> tuple[Te
     return position.clamp(0, GRID - 1), deviation.log()
 
 
+def _row(segment: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Where a cell of a segment's grid stands among the cells of all."""
+    return (segment * GRID + row) * GRID + column
+
+
 def _at(cells: Tensor, position: Tensor, segment: Tensor) -> Tensor:
     """Bilinear interpolation of [S * GRID * GRID, C] at positions [M, 2] of the segments' own grids."""
     low = position.long().clamp(max=GRID - 2)
@@ -99,7 +104,7 @@ def _at(cells: Tensor, position: Tensor, segment: Tensor) -> Tensor:
     out = None
     for down in (0, 1):
         for right in (0, 1):
-            row = (segment * GRID + low[:, 0] + down) * GRID + low[:, 1] + right
+            row = _row(segment, low[:, 0] + down, low[:, 1] + right)
             share = (beyond[:, 0] if down else 1 - beyond[:, 0]) * (beyond[:, 1] if right else 1 - beyond[:, 1])
             part = cells.index_select(0, row) * share[:, None]
             out = part if out is None else out + part

@@ -21,13 +21,11 @@ CONFIRMED = 3  # frames that it must have been seen in for that: what was found 
 MIN_OVERLAP = 0.1  # of boxes or masks, of people seen in the last frame
 # Out of sight: how far from where it was expected a person may come back, in box sizes, at once and more per frame unseen.
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
-NEARNESS = (
-    0.5  # what a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours
-)
+# What a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours.
+NEARNESS = 0.5
 MAX_SIZE_RATIO = 1.8
-CROWDED = (
-    0.3  # share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt
-)
+# Share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt.
+CROWDED = 0.3
 
 VELOCITY_MEMORY, APPEARANCE_MEMORY = 0.7, 0.97  # of exponential means
 

@@ -45,9 +45,18 @@ from ddp_video.train.config import PRESETS, TrainConfig
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that decode and augment."
 )
+@click.option(
+    "--generators",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Processes that make synthetic pictures all the time, to be shown several times each, for a GPU that learns faster than they are made. 0: the workers make one for every crop.",
+)
 @click.option("--tensorboard", is_flag=True, help="Also write losses and pictures for TensorBoard.")
 @quiet_option
-def train(data, out, config_file, preset, changes, init, minutes, resume, device, workers, tensorboard, quiet):
+def train(
+    data, out, config_file, preset, changes, init, minutes, resume, device, workers, generators, tensorboard, quiet
+):
     """Train a model; the averaged weights are exported to OUT/<model>-<hash>.safetensors.
 
     With several GPUs (or processes): torchrun --nproc-per-node N -m ddp_video.cli.main train ...
@@ -67,6 +76,7 @@ def train(data, out, config_file, preset, changes, init, minutes, resume, device
         resume=resume,
         device=device,
         workers=workers,
+        generators=generators,
         tensorboard=tensorboard,
         quiet=quiet,
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ddp_video import rle
 from ddp_video.data.coco_file import read_coco
 from ddp_video.data.folder import is_held_out, read_image
 from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import DataError
-from ddp_video.predictions import rle
 
 MASK_SIZE = 256  # side of a part mask, which is stretched over the person's box
 

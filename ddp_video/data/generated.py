@@ -21,7 +21,7 @@ class Generated:
 
     charts = "ddp-video"
 
-    def __init__(self, pack: str | Path, seed: int, size: int = 384):
+    def __init__(self, pack: str | Path, seed: int, size: int):
         self.pack, self.seed, self.size = Path(pack), seed, size
 
     @cached_property

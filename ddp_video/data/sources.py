@@ -42,23 +42,23 @@ def parse_source(text: str) -> SourceSpec:
     return SourceSpec(kind, path, value)
 
 
-def open_source(spec: SourceSpec) -> Source:
-    """The pictures to train on."""
-    return Photographs(spec.path) if spec.kind == "photos" else _labelled(spec, held_out=False)
+def open_source(spec: SourceSpec, size: int) -> Source:
+    """The pictures to train on. size: px, side of those that are made on the fly."""
+    return Photographs(spec.path) if spec.kind == "photos" else _labelled(spec, size, held_out=False)
 
 
-def held_out(spec: SourceSpec) -> Source | None:
+def held_out(spec: SourceSpec, size: int) -> Source | None:
     """The pictures of the source that are kept from training, None where it has no labelled people."""
-    return None if spec.kind == "photos" else _labelled(spec, held_out=True)
+    return None if spec.kind == "photos" else _labelled(spec, size, held_out=True)
 
 
-def _labelled(spec: SourceSpec, held_out: bool) -> Source:
+def _labelled(spec: SourceSpec, size: int, held_out: bool) -> Source:
     if spec.kind == "maps":
         return DenseFolder(spec.path, held_out)
     if spec.kind == "synthetic":
         if not Path(spec.path).is_file():
             raise DataError(f"no asset pack at {spec.path}: build it with 'ddp-video synthesize assets'")
-        return Generated(spec.path, VALIDATION_SEED if held_out else TRAINING_SEED)
+        return Generated(spec.path, VALIDATION_SEED if held_out else TRAINING_SEED, size)
     annotations, comma, images = spec.path.partition(",")
     if not comma:
         raise ValueError(f"data source 'coco:{spec.path}' must read coco:ANNOTATIONS.json,IMAGES")

@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from scipy.ndimage import zoom
 
+from ddp_video import rle
 from ddp_video.data.coco_file import read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, read_image
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
-from ddp_video.predictions import rle
 
 POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
 SEED = 0  # of the points that are drawn; picture i uses [SEED, i]

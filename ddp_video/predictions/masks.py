@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ddp_video.predictions import rle
+from ddp_video import rle
 from ddp_video.structures import Grid, Instances
 
 

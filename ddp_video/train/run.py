@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from ddp_video.data.generated import Generated
 from ddp_video.data.mixture import Mixture, PlainCrops, Source
+from ddp_video.data.pool import Pool
 from ddp_video.data.sample import Batch, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
@@ -24,21 +26,32 @@ from ddp_video.train.loop import Trainer, read_checkpoint
 
 
 def start(
-    config: TrainConfig, data: Sequence[str], out: Path, init: str, resume: bool, device: str | None, **options
+    config: TrainConfig,
+    data: Sequence[str],
+    out: Path,
+    init: str,
+    resume: bool,
+    device: str | None,
+    generators: int = 0,
+    **options,
 ) -> Path:
     """Train as `config` says; returns the path of the exported weights.
 
     Args:
         data: sources, see `parse_source`.
         init: 'imagenet', 'scratch', or the weights of a model to start from.
+        generators: processes that keep a pool of synthetic pictures fresh; 0 makes one for each crop.
         options: further arguments of `Trainer`.
     """
-    device = _join_processes(device)
     specs = [parse_source(text) for text in data]
-    sources = [open_source(spec) for spec in specs]
-    torch.manual_seed(config.seed)
+    sources = [open_source(spec, config.size) for spec in specs]
     charts = _charts(sources)
     state = read_checkpoint(out) if resume else None
+    if generators:
+        seen = state["step"] * config.batch_size if state else 0
+        sources = [Pool(s, config.size, generators, seen) if isinstance(s, Generated) else s for s in sources]
+    device = _join_processes(device)
+    torch.manual_seed(config.seed)
     model = _model(config, init, charts) if state is None else DDP(ModelConfig.from_dict(state["model_config"]))
     if model.config.charts != charts:
         raise DataError(
@@ -51,6 +64,9 @@ def start(
     if state is not None:
         trainer.resume(state)
     weights = trainer.run()
+    for source in sources:
+        if isinstance(source, Pool):
+            source.close()
     if dist.is_initialized():
         dist.destroy_process_group()
     return weights
@@ -75,7 +91,7 @@ def _charts(sources: Sequence[Source]) -> str:
 
 
 def _validation(spec: SourceSpec, config: TrainConfig) -> list[Batch]:
-    source = held_out(spec)
+    source = held_out(spec, config.size)
     if source is None:
         return []
     crops = PlainCrops(source, config.size, config.validation_pictures)

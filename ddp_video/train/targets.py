@@ -47,7 +47,7 @@ def match(
     """[N, 4], [N, 2] px, [N], [L, 2], [L] -> [images, L] int64, row of `boxes` or -1."""
     ltrb = distances(locations, boxes[:, None])
     reach = ltrb.amax(-1)
-    above, up_to = strides.new_tensor([RANGES[int(s)] for s in strides], dtype=torch.float32).unbind(1)
+    above, up_to = strides.new_tensor([RANGES[s] for s in strides.tolist()], dtype=torch.float32).unbind(1)
     near = (locations - centres[:, None]).abs().amax(-1) < CENTRE_RADIUS * strides
     fits = near & (ltrb.amin(-1) > 0) & (reach > above) & (reach <= up_to)
     area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))[:, None].masked_fill(~fits, torch.inf)

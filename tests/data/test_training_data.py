@@ -133,13 +133,13 @@ def test_generated_pictures_are_the_generators(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ddp_video.synthesis.generator", fake)
     pack = tmp_path / "pack.npz"
     pack.touch()
-    training, validation = (f(parse_source(f"synthetic:{pack}")) for f in (open_source, held_out))
+    training, validation = (f(parse_source(f"synthetic:{pack}"), 64) for f in (open_source, held_out))
     assert training.seed != validation.seed
     sample = training[9]
     assert (sample.image == (training.seed + 9) % 256).all() and (sample.part == 6).all() and len(sample.has_dense) == 2
     assert (sample.uv == 102).all()
     with pytest.raises(DataError, match="no asset pack"):
-        open_source(parse_source("synthetic:/nowhere"))
+        open_source(parse_source("synthetic:/nowhere"), 64)
 
 
 # --- DensePose-COCO
@@ -244,9 +244,9 @@ def test_not_a_coco_file(tmp_path):
 def test_sources_by_name(folder, coco_files):
     assert parse_source("maps:/a/b@2.5") == SourceSpec("maps", "/a/b", 2.5)
     assert parse_source("photos:/a/b") == SourceSpec("photos", "/a/b", 1.0)
-    assert isinstance(open_source(parse_source(f"maps:{folder}")), DenseFolder)
-    assert held_out(parse_source(f"photos:{folder}")) is None
-    assert len(held_out(parse_source(f"maps:{folder}"))) < 10
+    assert isinstance(open_source(parse_source(f"maps:{folder}"), 64), DenseFolder)
+    assert held_out(parse_source(f"photos:{folder}"), 64) is None
+    assert len(held_out(parse_source(f"maps:{folder}"), 64)) < 10
 
 
 @pytest.mark.parametrize("text", ["", "maps", "maps:", "films:/a", "maps:/a@zero", "maps:/a@-1"])
@@ -257,4 +257,4 @@ def test_wrong_source_names(text):
 
 def test_coco_source_needs_two_paths():
     with pytest.raises(ValueError, match=r"ANNOTATIONS\.json,IMAGES"):
-        open_source(parse_source("coco:/a.json"))
+        open_source(parse_source("coco:/a.json"), 64)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from ddp_video import rle
 from ddp_video.errors import DataError
 from ddp_video.metrics.labels import CocoLabels, coco_person, people_of_maps
-from ddp_video.predictions import rle
 
 SIZE = (60, 80)
 

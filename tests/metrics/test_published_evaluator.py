@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from ddp_video import rle
 from ddp_video.metrics.geodesics import SMPL_FILES, load_smpl
 from ddp_video.metrics.gps import METRICS, AccuracyEvaluator
 from ddp_video.metrics.labels import CocoLabels
-from ddp_video.predictions import rle
 from ddp_video.structures import DensePose
 
 HEIGHT, WIDTH, NUM_IMAGES = 200, 240, 30

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddp_video.predictions import rle
+from ddp_video import rle
 from ddp_video.predictions.masks import person_runs
 from ddp_video.structures import Grid
 

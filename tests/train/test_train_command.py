@@ -122,3 +122,14 @@ def test_two_processes(people, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("weights in") == 1
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3  # one process writes
+
+
+def test_training_needs_no_video_or_store_packages():
+    """A lent GPU machine has PyTorch and little else (benchmarks/gpu.sh)."""
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["av", "zarr", "numcodecs"]))  # to import one fails
+import ddp_video.cli.main, ddp_video.cli.train, ddp_video.train.run, ddp_video.synthesis.generator, ddp_video.data.pool
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

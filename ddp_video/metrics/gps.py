@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ddp_video import boxes
 from ddp_video.metrics.agreement import PartAgreement
 from ddp_video.metrics.coco_ap import AveragePrecision, Candidates
 from ddp_video.metrics.geodesics import Geodesics
@@ -88,7 +89,6 @@ class AccuracyEvaluator:
             similarity["GPS"][:, column] = point_similarity(owner, part, uv, pixels, person, self.geodesics)
             self.agreement.add(look_up(part, np.floor(person.points).astype(int)), person.part)
         similarity["GPSm"] = np.sqrt(similarity["GPS"] * similarity["mask"])
-        sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
         person_boxes = np.array([person.box_xyxy for person in people]).reshape(-1, 4)
         crowd = np.array([person.crowd for person in people], bool)
         annotated = np.array([len(person.points) > 0 for person in people], bool)
@@ -98,7 +98,7 @@ class AccuracyEvaluator:
                     similarity=similarity[metric],
                     box_iou=box_iou(boxes_xyxy, person_boxes, crowd),
                     scores=np.asarray(scores),
-                    detection_area=sides[:, 0] * sides[:, 1],
+                    detection_area=boxes.area(boxes_xyxy),
                     area=np.array([person.area for person in people], float),
                     annotated=annotated,
                     crowd=crowd,
@@ -164,12 +164,8 @@ def mask_iou(owner: np.ndarray, num_detections: int, people: list[LabelledPerson
 
 def box_iou(first: np.ndarray, second: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """[D, G] IoU of xyxy boxes [D, 4] and [G, 4]; with crowds [G] bool, the share of the first that is covered."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area, other = (np.prod(np.maximum(box[:, 2:] - box[:, :2], 0), axis=1) for box in (first, second))
-    union = area[:, None] + np.where(crowd, 0, other - shared)
-    return shared / np.maximum(union, 1e-9)
+    covered = boxes.intersection(first, second) / np.maximum(boxes.area(first), 1e-9)[:, None]
+    return np.where(crowd, covered, boxes.iou(first, second))
 
 
 def cropped_to_boxes(owner: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:

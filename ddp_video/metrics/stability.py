@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from ddp_video.decode import whose
 from ddp_video.metrics.similarity import luma, psnr, ssim
@@ -216,9 +217,10 @@ def _outline(inside: np.ndarray, points: Correspondence) -> float:
 class IdentitySwitches:
     """How often people change their track_id: most of a person's points are somebody else's one frame later.
 
-    Without labels this tells continuity, and not whose identity it is. It counts a mask that swallows two people who cross as
-    a switch, and giving both their own identities back when they part as another, and it never sees that two went on with
-    each other's. Where there are labels, `stability.truth.FollowedPeople` tells.
+    From frame to frame one identity goes on as one other at most, the pairs that share most points in all. So a mask that
+    swallows two people who cross is no switch, nor is one who comes out of it with his own identity. Without labels this
+    tells continuity, and not whose identity it is: it never sees that two came out of a crossing with each other's. Where
+    there are labels, `stability.truth.FollowedPeople` tells.
     """
 
     def __init__(self):
@@ -233,9 +235,13 @@ class IdentitySwitches:
             before = _at_cells(self._previous, points.rows[:, None], points.columns, per_cell)
             after = _at_cells(current, points.y, points.x, per_cell)
             seen = points.trusted & (before != UNTRACKED) & (after != UNTRACKED)
-            for person in np.unique(before[seen]):
-                landed = after[seen & (before == person)]
-                self.count += int(2 * (landed == person).sum() < len(landed))
+            old, old_row = np.unique(before[seen], return_inverse=True)
+            new, new_row = np.unique(after[seen], return_inverse=True)
+            shared = np.zeros((len(old), len(new)), np.int64)
+            np.add.at(shared, (old_row, new_row), 1)
+            row, column = linear_sum_assignment(shared, maximize=True)
+            most = 2 * shared[row, column] > shared.sum(1)[row]
+            self.count += int((most & (old[row] != new[column])).sum())
         self._previous = current
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ddp_video.charts import NUM_CLASSES
+from ddp_video.charts import NUM_CLASSES, PART_OF_CHART
 from ddp_video.structures import FramePrediction
 
-# 0 = none, 1 head, 2 torso, 3 arms and hands, 4 legs and feet.
-_REGION_OF_CHART = np.array([0, 2, 2, 3, 3, *[4] * 10, *[3] * 8, 1, 1])
+# Of `charts.PART_NAMES`: 0 = none, 1 head, 2 torso, 3 arms and hands, 4 legs and feet.
+_REGION_OF_PART = np.array([0, 2, 3, 3, *[4] * 6, *[3] * 4, 1])
+_REGION_OF_CHART = _REGION_OF_PART[list(PART_OF_CHART)]
 _REGIONS = 5
-assert len(_REGION_OF_CHART) == NUM_CLASSES
 
 _HALF_OF_REGION = np.array([2, 0, 0, 0, 1])  # of the body: 0 upper, 1 lower; 2 = neither
 _BINS = 6  # a channel: of lightness over its whole range, of a and b over the range that clothes have

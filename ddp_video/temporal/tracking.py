@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from ddp_video import boxes
 from ddp_video.errors import PredictionsError
 from ddp_video.structures import Flow, FramePrediction
 from ddp_video.temporal import appearance
@@ -196,7 +197,7 @@ def _similarity(known: _People, found: _People, flow: Flow, frame: int) -> np.nd
     unseen = (frame - known.seen)[:, None]
     in_sight = unseen == 1
     expected = known.box + np.tile(known.velocity, 2) * unseen
-    overlap = np.maximum(_mask_iou(_carry(known.mask, flow) & in_sight, found.mask), _box_iou(expected, found.box))
+    overlap = np.maximum(_mask_iou(_carry(known.mask, flow) & in_sight, found.mask), boxes.iou(expected, found.box))
 
     known_size, found_size = _size(known.box)[:, None], _size(found.box)
     larger, smaller = np.maximum(known_size, found_size), np.minimum(known_size, found_size)
@@ -215,30 +216,16 @@ def _assign(score: np.ndarray) -> list[tuple[int, int]]:
     return [(r, c) for r, c in zip(*linear_sum_assignment(score, maximize=True), strict=True) if score[r, c] > 0]
 
 
-def _box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    both = _box_intersection(a, b)
-    return both / np.maximum(_area(a)[:, None] + _area(b) - both, 1)
-
-
 def _crowding(box: np.ndarray) -> np.ndarray:
     """[N] the largest share of each box that lies in another."""
-    both = _box_intersection(box, box)
+    both = boxes.intersection(box, box)
     np.fill_diagonal(both, 0)
-    return both.max(1, initial=0) / _area(box)
-
-
-def _box_intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    return np.maximum(sides, 0).prod(2)
+    return both.max(1, initial=0) / np.maximum(boxes.area(box), 1)
 
 
 def _centre(box: np.ndarray) -> np.ndarray:
     return (box[:, :2] + box[:, 2:]) / 2
 
 
-def _area(box: np.ndarray) -> np.ndarray:
-    return np.maximum(box[:, 2] - box[:, 0], 1) * np.maximum(box[:, 3] - box[:, 1], 1)
-
-
 def _size(box: np.ndarray) -> np.ndarray:
-    return np.sqrt(_area(box))
+    return np.sqrt(np.maximum(boxes.area(box), 1))

@@ -119,11 +119,11 @@ def test_cuts_and_first_frames_are_not_compared():
     assert len(charts.flips.numerators) == 1 and charts.flips.value == 0
 
 
-def people(lefts, ids, size=(64, 96)):
+def people(lefts, ids, size=(64, 96), cells=5):
     grid = Grid(size, size)
     masks = torch.full((len(ids), *grid.size), -3.0)
     for mask, left in zip(masks, lefts, strict=True):
-        mask[4:12, left // 4 : left // 4 + 5] = 3
+        mask[4:12, left // 4 : left // 4 + cells] = 3
     instances = Instances(
         torch.zeros(len(ids), 4), torch.full((len(ids),), 0.9), masks, masks, torch.tensor(ids).long()
     )
@@ -142,6 +142,17 @@ def test_identity_switches():
     assert gone.count == 0
     nobody = pushed(IdentitySwitches(), (people([], []), None), (people([16], [1]), points))
     assert nobody.count == 0 and (identity_map(people([], [])) == -1).all()
+
+
+def test_a_mask_that_swallows_two_people_is_no_switch():
+    points = shift(0, 0, size=(64, 96))
+    apart, one = people([8, 28], [1, 2]), people([8], [1], cells=10)
+    crossing = pushed(IdentitySwitches(), (apart, None), (one, points), (apart, points))
+    assert crossing.count == 0
+    exchanged = pushed(IdentitySwitches(), (apart, None), (one, points), (people([8, 28], [7, 8]), points))
+    assert exchanged.count == 0  # nobody can tell: half of the one's points are either's
+    renamed = pushed(IdentitySwitches(), (apart, None), (people([8], [7], cells=10), points))
+    assert renamed.count == 1
 
 
 @pytest.mark.parametrize("delay", [0, 1, 0.5, -1])

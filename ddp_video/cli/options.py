@@ -48,7 +48,9 @@ model_options = grouped(
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ..."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     click.option(
-        "--size", type=click.IntRange(min=64), help="Frames are shrunk to this short side, px.  [the model's]"
+        "--size",
+        type=click.IntRange(min=64),
+        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's, to which larger frames are shrunk]",
     ),
     click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
 )

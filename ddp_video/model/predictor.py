@@ -20,6 +20,7 @@ from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, S
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SCORE_THRESHOLD = 0.5
+MAX_ENLARGEMENT = 4.0  # where a size is asked for
 
 
 class DDPPredictor:
@@ -29,7 +30,8 @@ class DDPPredictor:
         model: left as it is; the predictor works on a copy of its own.
         device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
-        size: px, larger frames are shrunk until their short side is this; smaller ones are left. Default: the model's.
+        size: px, that the frames' short side is made, at most four times what it is: small people are found better in
+            enlarged frames. By default frames larger than the model's size are shrunk to it, and smaller ones are left.
         score_threshold: least score of a person, 0..1.
         sparse_backend: 'torch', or 'spconv' on CUDA.
     """
@@ -54,6 +56,7 @@ class DDPPredictor:
         self.device = choose_device(device)
         self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
+        self.enlargement = MAX_ENLARGEMENT if size else 1.0
         self.score_threshold = score_threshold
         self.weights = getattr(model, "weights", None)
         self.model = copy.deepcopy(model).eval().to(self.device)
@@ -78,6 +81,7 @@ class DDPPredictor:
             "device": str(self.device),
             "precision": self.precision,
             "size": self.size,
+            "enlargement": self.enlargement,
             "score_threshold": self.score_threshold,
             "sparse_backend": self.model.iuv_branch.backend,
         }
@@ -97,8 +101,8 @@ class DDPPredictor:
         ]
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) px that a frame (H, W) is shrunk to."""
-        scale = min(1.0, self.size / min(frame_size))
+        """(h, w) px that a frame (H, W) is resized to."""
+        scale = min(self.enlargement, self.size / min(frame_size))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width
 
@@ -112,11 +116,11 @@ class DDPPredictor:
         return [self._to_frame(people, iuv, grid) for people, iuv in found]
 
     def _prepare(self, data: Tensor, size: tuple[int, int]) -> Tensor:
-        """uint8 [T, 3, H, W] -> shrunk, and padded at the right and bottom with the mean colour."""
+        """uint8 [T, 3, H, W] -> resized, and padded at the right and bottom with the mean colour."""
         if data.shape[2:] != size:
-            shrink = partial(F.interpolate, size=size, mode="bilinear", antialias=True)
-            # CUDA shrinks no uint8; rounded it gives what the CPU gives.
-            data = shrink(data) if data.device.type == "cpu" else shrink(data.float()).round_()
+            resize = partial(F.interpolate, size=size, mode="bilinear", antialias=True)
+            # CUDA resizes no uint8; rounded it gives what the CPU gives.
+            data = resize(data) if data.device.type == "cpu" else resize(data.float()).round_()
         height, width = (math.ceil(n / SIZE_MULTIPLE) * SIZE_MULTIPLE for n in size)
         mean = self.model.image_mean.to(data.dtype)  # zero once normalised
         padded = mean.expand(len(data), 3, height, width).contiguous(memory_format=torch.channels_last)

@@ -47,7 +47,7 @@ def test_batch_equals_single_frames(model):
 
 
 def test_sizes(model):
-    """Small frames are left, large ones shrunk; boxes come in px of the frame and the grid covers no padding."""
+    """Boxes come in px of the frame and the grid covers no padding. By itself the predictor enlarges nothing."""
     prediction = DDPPredictor(model, "cpu", "fp32", size=64).predict(frames(1, 130, 258))[0]
     assert prediction.grid.input_size == (64, 127)
     assert prediction.instances.mask_logits.shape[1:] == (16, 32)
@@ -57,6 +57,14 @@ def test_sizes(model):
     assert (boxes <= torch.tensor([258, 130, 258, 130])).all()
     assert (boxes[:, 2] > 127).any()
     assert DDPPredictor(model, "cpu", "fp32").predict(frames(1, 33, 40))[0].grid.input_size == (33, 40)
+
+
+def test_a_size_that_is_asked_for_also_enlarges(model):
+    predictor = DDPPredictor(model, "cpu", "fp32", size=128)
+    prediction = predictor.predict(frames(1, 64, 80))[0]
+    assert prediction.grid.input_size == (128, 160)
+    assert (prediction.instances.boxes_xyxy <= torch.tensor([80, 64, 80, 64])).all()
+    assert predictor.input_size((1, 40)) == (4, 160)  # within reason
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

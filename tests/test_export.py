@@ -10,11 +10,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from ddp_video import rle
 from ddp_video.cli.export import export as command
 from ddp_video.decode import decode
 from ddp_video.errors import OutputError, PredictionsError
 from ddp_video.export import compress_rle, export
-from ddp_video.predictions import PredictionWriter, open_predictions, rle
+from ddp_video.predictions import PredictionWriter, open_predictions
 from ddp_video.runs import SCHEMA, RunFolder
 from ddp_video.structures import FramePrediction, Grid, Instances, SparseIUV
 from ddp_video.video import VideoInfo

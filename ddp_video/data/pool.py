@@ -27,8 +27,8 @@ _POLITE = 5  # nice value: the process that feeds the GPU comes first
 class Pool:
     """The last `capacity` pictures of an endless source of square pictures with exact labels.
 
-    Which pictures are there depends on time, so unlike with other sources a crop does not follow from its number alone. Memory is
-    taken as it fills. The processes are forked, so make it before anything starts threads or uses a GPU.
+    Which pictures are there depends on time, so unlike with other sources a crop does not follow from its number alone.
+    Memory is taken as it fills. The processes are forked, so make it before anything starts threads or uses a GPU.
 
     Args:
         source: gives pictures of size x size px.

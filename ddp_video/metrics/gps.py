@@ -92,11 +92,12 @@ class AccuracyEvaluator:
         person_boxes = np.array([person.box_xyxy for person in people]).reshape(-1, 4)
         crowd = np.array([person.crowd for person in people], bool)
         annotated = np.array([len(person.points) > 0 for person in people], bool)
+        overlap = box_iou(boxes_xyxy, person_boxes, crowd)
         for metric, precision in self._precision.items():
             precision.add(
                 Candidates(
                     similarity=similarity[metric],
-                    box_iou=box_iou(boxes_xyxy, person_boxes, crowd),
+                    box_iou=overlap,
                     scores=np.asarray(scores),
                     detection_area=boxes.area(boxes_xyxy),
                     area=np.array([person.area for person in people], float),
@@ -164,8 +165,9 @@ def mask_iou(owner: np.ndarray, num_detections: int, people: list[LabelledPerson
 
 def box_iou(first: np.ndarray, second: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """[D, G] IoU of xyxy boxes [D, 4] and [G, 4]; with crowds [G] bool, the share of the first that is covered."""
-    covered = boxes.intersection(first, second) / np.maximum(boxes.area(first), 1e-9)[:, None]
-    return np.where(crowd, covered, boxes.iou(first, second))
+    shared = boxes.intersection(first, second)
+    union = boxes.area(first)[:, None] + np.where(crowd, 0, boxes.area(second) - shared)
+    return shared / np.maximum(union, 1e-9)
 
 
 def cropped_to_boxes(owner: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ddp_video.errors import DataError
 from ddp_video.metrics.accuracy import measure_one
 from ddp_video.metrics.geodesics import Geodesics
 from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.labels import DenseLabels
+from ddp_video.metrics.stability import paired
 from ddp_video.structures import DensePose, FramePrediction
 
 LEAST_SEEN = 0.3  # of a labelled person's pixels that a track must own to follow him
@@ -59,14 +59,10 @@ class FollowedPeople:
     def push(self, track: np.ndarray, labelled: np.ndarray, new_shot: bool = False) -> None:
         if new_shot:
             self._follower = {}
-        people, areas = np.unique(labelled[labelled > 0], return_counts=True)
-        tracks = np.unique(track[track > 0])
-        shared = np.array([[((labelled == person) & (track == one)).sum() for one in tracks] for person in people])
-        if not shared.size:
-            return
-        for row, column in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
-            if areas[row] < SMALLEST or shared[row, column] < LEAST_SEEN * areas[row]:
+        both = (labelled > 0) & (track > 0)
+        for person, follower, shared in zip(*map(np.ndarray.tolist, paired(labelled[both], track[both])), strict=True):
+            area = (labelled == person).sum()
+            if area < SMALLEST or shared < LEAST_SEEN * area:
                 continue
-            person, follower = int(people[row]), int(tracks[column])
             self.switches += self._follower.get(person, follower) != follower
             self._follower[person] = follower

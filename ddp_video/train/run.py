@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,26 +48,27 @@ def start(
     sources = [open_source(spec, config.size) for spec in specs]
     charts = _charts(sources)
     state = read_checkpoint(out) if resume else None
-    if generators:
-        seen = state["step"] * config.batch_size if state else 0
-        sources = [Pool(s, config.size, generators, seen) if isinstance(s, Generated) else s for s in sources]
-    device = _join_processes(device)
-    torch.manual_seed(config.seed)
-    model = _model(config, init, charts) if state is None else DDP(ModelConfig.from_dict(state["model_config"]))
-    if model.config.charts != charts:
-        raise DataError(
-            f"{out if resume else init} speaks the charts of {model.config.charts}, the data those of {charts}"
-        )
-    augmentation = replace(Augmentation(), mosaic=config.mosaic)
-    mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
-    validation = [crops for spec in specs for crops in _validation(spec, config)]
-    trainer = Trainer(model, mixture, validation, config, out, device, **options)
-    if state is not None:
-        trainer.resume(state)
-    weights = trainer.run()
-    for source in sources:
-        if isinstance(source, Pool):
-            source.close()
+    with ExitStack() as pools:
+        if generators:
+            seen = state["step"] * config.batch_size if state else 0
+            sources = [
+                pools.enter_context(closing(Pool(s, config.size, generators, seen))) if isinstance(s, Generated) else s
+                for s in sources
+            ]
+        device = _join_processes(device)
+        torch.manual_seed(config.seed)
+        model = _model(config, init, charts) if state is None else DDP(ModelConfig.from_dict(state["model_config"]))
+        if model.config.charts != charts:
+            raise DataError(
+                f"{out if resume else init} speaks the charts of {model.config.charts}, the data those of {charts}"
+            )
+        augmentation = replace(Augmentation(), mosaic=config.mosaic)
+        mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
+        validation = [crops for spec in specs for crops in _validation(spec, config)]
+        trainer = Trainer(model, mixture, validation, config, out, device, **options)
+        if state is not None:
+            trainer.resume(state)
+        weights = trainer.run()
     if dist.is_initialized():
         dist.destroy_process_group()
     return weights

@@ -11,8 +11,9 @@ import pytest
 import torch
 import zarr
 
+from ddp_video import rle
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.predictions import PredictionWriter, blocks, open_predictions, rle, round_to_half, run_lock
+from ddp_video.predictions import PredictionWriter, blocks, open_predictions, round_to_half, run_lock
 from ddp_video.predictions.rounding import OUTSIDE
 from ddp_video.predictions.schema import ARRAYS, BLOCK_FRAMES
 from ddp_video.structures import Grid

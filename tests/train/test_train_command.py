@@ -1,10 +1,12 @@
 """`ddp-video train` as it is called."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -76,6 +78,26 @@ def test_a_run_begun_with_weights_goes_on_without_naming_them(people, tmp_path):
     torch.save(state | {"model_config": state["model_config"] | {"charts": "densepose"}}, checkpoint)
     other = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
     assert isinstance(other.exception, DataError) and "speaks the charts of densepose" in str(other.exception)
+
+
+def test_training_from_a_pool_leaves_no_process_behind(monkeypatch, tmp_path):
+    class Generator:
+        def __init__(self, pack, size):
+            self.size = (size, size)
+
+        def draw(self, seed, index):
+            person = np.zeros(self.size, np.uint8)
+            person[10:50, 20:40] = 1
+            uv = np.full((*self.size, 2), 0.4, np.float32)
+            return SimpleNamespace(image=np.full((*self.size, 3), 128, np.uint8), person=person, part=person * 2, uv=uv)
+
+    monkeypatch.setitem(sys.modules, "ddp_video.synthesis.generator", SimpleNamespace(Generator=Generator))
+    pack = tmp_path / "people.pack"
+    pack.touch()
+    for more in ([], ["--resume", "--set", "steps=2"]):
+        result = call("--data", f"synthetic:{pack}", "-o", tmp_path / "run", *QUICK, "--generators", "2", *more)
+        assert result.exit_code == 0, result.output
+        assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(

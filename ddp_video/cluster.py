@@ -18,6 +18,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,21 @@ class SpreadPredictor:
     """Predicts on the workers of a cluster, several batches at once; see `pipeline.Predictor`."""
 
     def __init__(self, ray, task, like: Any, make_predictor: MakePredictor, window: int):
-        self._ray, self._task, self._make, self._window = ray, task, make_predictor, window
-        self.device, self.charts, self._facts = like.device, like.charts, like.describe()
+        self._ray, self._task, self._like, self._make, self._window = ray, task, like, make_predictor, window
+        self.device, self.charts = like.device, like.charts
 
     def describe(self) -> dict:
-        return self._facts
+        return self._like.describe()
+
+    def for_clip(self, frames: FrameBatch) -> SpreadPredictor:
+        """What is decided here, once, holds for every worker."""
+        if not hasattr(self._like, "for_clip"):
+            return self
+        like = self._like.for_clip(frames)
+        if like is self._like:
+            return self
+        make = partial(_at_size, self._make, like.size, like.size_by)
+        return SpreadPredictor(self._ray, self._task, like, make, self._window)
 
     def predict(self, frames: FrameBatch) -> list[FramePrediction]:
         return self._ray.get(self._task.remote(self._make, frames))
@@ -177,6 +188,10 @@ def _predictor(make: MakePredictor) -> Predictor:
     if _made is None or _made[0] != key:
         _made = key, make()
     return _made[1]
+
+
+def _at_size(make: MakePredictor, size: int, size_by: str) -> Predictor:
+    return make().at_size(size, size_by)
 
 
 def _predict(make: MakePredictor, frames: FrameBatch) -> list[FramePrediction]:

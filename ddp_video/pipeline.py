@@ -33,6 +33,7 @@ from ddp_video.temporal.tracking import Tracker
 from ddp_video.video import VideoReader
 
 STAGE_DEPTH = 4  # frames between two stages
+SAMPLE = 5  # frames that stand for a clip
 Progress = Callable[[int, int | None], None]  # frames done, frames in all if known
 Step = tuple[np.ndarray, FramePrediction]  # a frame [H, W, 3] uint8 and what is predicted for it
 
@@ -42,6 +43,8 @@ class Predictor(Protocol):
 
     One that works on several batches at once has `predict_all` too, which takes an iterator of batches and gives each with
     its predictions, in order (`cluster.SpreadPredictor`).
+
+    One that suits itself to a clip has `for_clip`, which takes some frames of it and gives the predictor for it.
     """
 
     charts: str
@@ -85,6 +88,8 @@ def infer(
     out = out or Path("runs") / run_name(source)
     predictor = DDPPredictor(model) if isinstance(model, DDP) else model
     reader = VideoReader(source, **asdict(clip))
+    if hasattr(predictor, "for_clip"):
+        predictor = predictor.for_clip(reader.sample(SAMPLE))
     facts = {
         "source": _source_facts(reader, clip),
         "model": predictor.describe(),

@@ -3,7 +3,9 @@
 import logging
 import os
 import sys
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from alike import IUV_ONLY, assert_same_pictures, assert_same_predictions
@@ -76,3 +78,33 @@ def test_a_long_clip_is_spread_over_the_workers_and_one_is_lost(tmp_path):
     assert (tmp_path / "killed").exists() and isinstance(outcomes[only], RunFolder)
     assert_same_run(only.out, infer(video, DiscPredictor(), tmp_path / "local", **SETTINGS))
     assert seen[-1] == (FRAMES, claimed)
+
+
+class SizedPredictor(DiscPredictor):
+    """Says that a clip needs another size; of that size it sees nobody."""
+
+    device = SimpleNamespace(type="cpu")
+    size, size_by = 1, "model"
+
+    def describe(self):
+        return {"model": "discs", "size": self.size}
+
+    def for_clip(self, frames):
+        return self.at_size(2, "people")
+
+    def at_size(self, size, size_by):
+        other = SizedPredictor()
+        other.size, other.size_by = size, size_by
+        return other
+
+    def predict(self, frames):
+        return super().predict(frames if self.size == 1 else replace(frames, data=frames.data * 0))
+
+
+def test_a_size_chosen_for_a_clip_is_that_of_all_workers(tmp_path):
+    video = write_video(tmp_path / "long.mkv", moving_discs(8))
+    jobs = [job(video, tmp_path / "spread", LEAST_LONG + 1)]
+    ((_, spread),) = run_jobs(jobs, SizedPredictor(), SizedPredictor)
+    here = infer(video, SizedPredictor(), tmp_path / "local", **SETTINGS)
+    assert spread.facts["model"]["size"] == here.facts["model"]["size"] == 2
+    assert all(len(p.instances) == 0 for folder in (spread, here) for p in folder.predictions)

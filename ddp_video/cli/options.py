@@ -50,7 +50,7 @@ model_options = grouped(
     click.option(
         "--size",
         type=click.IntRange(min=64),
-        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's, to which larger frames are shrunk]",
+        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's, to which larger frames are shrunk; up to 1.5 times that where people are small]",
     ),
     click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
 )
@@ -212,8 +212,10 @@ def report_run(run, quiet: bool) -> None:
     """A line about a finished run folder, and what its source was found to lack."""
     if quiet:
         return
-    facts = run.facts["statistics"]
+    facts, model = run.facts["statistics"], run.facts["model"]
     click.echo(f"{run.path}: {facts['frames']} frames, {facts['frames_per_second']:.1f} a second")
+    if model.get("size_by") == "people":
+        click.echo(f"  people are small: frames were enlarged to a short side of {model['size']} px (--size chooses)")
     if facts["damaged_packets"]:
         click.echo(f"  {facts['damaged_packets']} damaged packets in the source were skipped", err=True)
     if facts["resized_frames"]:

@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
+from ddp_video.model.scale import size_for_people
 from ddp_video.model.sides import agree_on_sides
 from ddp_video.sparse import BACKENDS
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SCORE_THRESHOLD = 0.5
+SURE_SCORE = 0.6  # of people whose height counts
 MAX_ENLARGEMENT = 4.0  # where a size is asked for
 
 
@@ -30,8 +32,8 @@ class DDPPredictor:
         model: left as it is; the predictor works on a copy of its own.
         device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
-        size: px, that the frames' short side is made, at most four times what it is: small people are found better in
-            enlarged frames. By default frames larger than the model's size are shrunk to it, and smaller ones are left.
+        size: px, that the frames' short side is made, at most four times what it is. By default frames larger than the
+            model's size are shrunk to it, smaller ones are left, and `for_clip` may choose a larger size.
         score_threshold: least score of a person, 0..1.
         sparse_backend: 'torch', or 'spconv' on CUDA.
     """
@@ -57,6 +59,7 @@ class DDPPredictor:
         self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
         self.enlargement = MAX_ENLARGEMENT if size else 1.0
+        self.size_by = "user" if size else "model"
         self.score_threshold = score_threshold
         self.weights = getattr(model, "weights", None)
         self.model = copy.deepcopy(model).eval().to(self.device)
@@ -81,6 +84,7 @@ class DDPPredictor:
             "device": str(self.device),
             "precision": self.precision,
             "size": self.size,
+            "size_by": self.size_by,
             "enlargement": self.enlargement,
             "score_threshold": self.score_threshold,
             "sparse_backend": self.model.iuv_branch.backend,
@@ -99,6 +103,25 @@ class DDPPredictor:
             FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), grid, people, iuv)
             for i, (people, iuv) in enumerate(found)
         ]
+
+    def for_clip(self, frames: FrameBatch) -> DDPPredictor:
+        """This predictor; or, where no size was asked for and the people of some frames of a clip are small in the size
+        that they would get, one with the same model that enlarges them (`scale.size_for_people`)."""
+        if self.size_by != "model":
+            return self
+        short_side = min(frames.frame_size)
+        usual = min(self.size, short_side)
+        glance = self.at_size(max(usual // 2, SIZE_MULTIPLE), "people")  # enough to see how tall people are
+        people = [p.instances for p in glance.predict(frames)]
+        boxes = torch.cat([p.boxes_xyxy[p.scores >= SURE_SCORE] for p in people])
+        size = size_for_people((boxes[:, 3] - boxes[:, 1]) / short_side, usual, self.size)
+        return self if size == usual else self.at_size(size, "people")
+
+    def at_size(self, size: int, size_by: str) -> DDPPredictor:
+        """One with the same model that makes the frames' short side `size` px."""
+        other = copy.copy(self)
+        other.size, other.size_by, other.enlargement = size, size_by, MAX_ENLARGEMENT
+        return other
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) px that a frame (H, W) is resized to."""

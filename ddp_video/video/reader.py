@@ -111,10 +111,7 @@ class VideoReader:
                 given = True
                 yield Frame(self._fit(picture()), pts, float(pts * time_base), index)
         if not given and not self.first_index:
-            raise VideoOpenError(
-                f"{self.info.path}: no frame between {self.start or 0:g} s and {self.end or math.inf:g} s; "
-                f"it lasts {self.info.duration_seconds or 0:.2f} s"
-            )
+            raise self._nothing_there()
 
     def batches(self, size: int) -> Iterator[FrameBatch]:
         """The frames in batches of `size`, the last one perhaps smaller, read ahead by a thread of its own.
@@ -126,15 +123,30 @@ class VideoReader:
             raise ValueError(f"a batch holds at least 1 frame, got {size}")
         return ahead(self._batches(size), READ_AHEAD_BATCHES)
 
+    def sample(self, count: int) -> FrameBatch:
+        """Up to `count` frames spread over those that will be read (the first one where their number is not known), as a
+        batch of which only the pictures and their times mean something."""
+        frames, rate = self.frame_count or 1, float(self.info.average_rate)
+        count, found = min(count, frames), {}
+        for k in range(count):
+            seconds = (self.start or 0) + k * frames // count * self.stride / rate
+            with closing(self._source.frames(self._pts_at(seconds))) as there:
+                for pts, picture in islice(there, 1):
+                    found.setdefault(pts, Frame(self._fit(picture()), pts, float(pts * self.info.time_base), 0))
+        if not found:
+            raise self._nothing_there()
+        return _batch(list(found.values()))
+
     def _batches(self, size: int) -> Iterator[FrameBatch]:
         with closing(iter(self)) as frames:
             while batch := list(islice(frames, size)):
-                yield FrameBatch(
-                    torch.from_numpy(np.stack([frame.rgb for frame in batch])).permute(0, 3, 1, 2),
-                    torch.tensor([frame.pts for frame in batch], dtype=torch.int64),
-                    torch.tensor([frame.pts_seconds for frame in batch], dtype=torch.float64),
-                    batch[0].index,
-                )
+                yield _batch(batch)
+
+    def _nothing_there(self) -> VideoOpenError:
+        return VideoOpenError(
+            f"{self.info.path}: no frame between {self.start or 0:g} s and {self.end or math.inf:g} s; "
+            f"it lasts {self.info.duration_seconds or 0:.2f} s"
+        )
 
     def _pts_at(self, seconds: float) -> int:
         """The first pts that is not before `seconds` after the first frame."""
@@ -147,6 +159,15 @@ class VideoReader:
         height, width = self.info.size
         shrinks = rgb.shape[0] * rgb.shape[1] > height * width
         return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _batch(frames: list[Frame]) -> FrameBatch:
+    return FrameBatch(
+        torch.from_numpy(np.stack([frame.rgb for frame in frames])).permute(0, 3, 1, 2),
+        torch.tensor([frame.pts for frame in frames], dtype=torch.int64),
+        torch.tensor([frame.pts_seconds for frame in frames], dtype=torch.float64),
+        frames[0].index,
+    )
 
 
 def _open(source: str, rate: Fraction) -> VideoFile | ImageSource:

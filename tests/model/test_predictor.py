@@ -6,7 +6,7 @@ import torch
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
 from ddp_video.model.predictor import DDPPredictor
-from ddp_video.structures import FrameBatch
+from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,34 @@ def test_a_size_that_is_asked_for_also_enlarges(model):
     assert prediction.grid.input_size == (128, 160)
     assert (prediction.instances.boxes_xyxy <= torch.tensor([80, 64, 80, 64])).all()
     assert predictor.input_size((1, 40)) == (4, 160)  # within reason
+
+
+def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, monkeypatch):
+    seen = []
+
+    def predict(self, frames):
+        seen.append(self.size)
+        boxes = torch.tensor([[0.0, 0, 20, heights[0]], [0, 0, 20, heights[1]], [0, 0, 9, 8]])
+        nothing = torch.zeros(3, 25, 40)
+        scores = torch.tensor([0.9, 0.7, 0.5])  # the last is too uncertain to count
+        people = Instances(boxes, scores, nothing, nothing, torch.full((3,), -1))
+        return [FramePrediction(0, 0, 0.0, Grid((100, 160), (100, 160)), people, SparseIUV.empty())]
+
+    monkeypatch.setattr(DDPPredictor, "predict", predict)
+    predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 100, 160)
+    heights = 50, 60  # px of 100
+    small = predictor.for_clip(clip)
+    assert seen == [50]
+    assert small.input_size((100, 160)) == (384, 614)  # people of 200 px
+    assert small.model is predictor.model and small.describe()["size_by"] == "people"
+    assert predictor.input_size((100, 160)) == (100, 160)
+    heights = 4, 5
+    limit = 1.5 * predictor.size
+    assert predictor.for_clip(clip).size == limit
+    heights = 250, 300
+    assert predictor.for_clip(clip) is predictor
+    asked = DDPPredictor(model, "cpu", "fp32", size=64)
+    assert asked.for_clip(clip) is asked
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -128,6 +128,17 @@ def test_batches(make_video):
     assert [t for batch in batches for t in batch.pts_seconds.tolist()] == [frame.pts_seconds for frame in frames]
 
 
+def test_a_sample_is_spread_over_the_frames_to_read(make_video):
+    path, written = make_video("a.mkv", "ffv1", "bgr0")
+    batch = VideoReader(path, start=0.1, stride=2).sample(3)
+    every = list(VideoReader(path, start=0.1, stride=2))
+    assert batch.pts.tolist() == [every[k * len(every) // 3].pts for k in range(3)]
+    assert all(any(np.array_equal(picture.permute(1, 2, 0), rgb) for rgb in written) for picture in batch.data)
+    assert len(VideoReader(path, max_frames=2).sample(5)) == 2
+    with pytest.raises(VideoOpenError, match="no frame between"):
+        VideoReader(path, start=100).sample(5)
+
+
 def test_stopping_early_leaves_no_thread(make_video):
     path, _ = make_video("a.mp4", pts=100)
     before = threading.active_count()

@@ -34,11 +34,22 @@ class Pool:
         source: gives pictures of size x size px.
         processes: that make them.
         first: number of the first picture; a resumed run goes on behind those that it has seen.
+        rank, world: of `world` pools this is number `rank`, and they share the source's pictures out among them.
     """
 
-    def __init__(self, source: Source, size: int, processes: int, first: int = 0, capacity: int = 8192):
+    def __init__(
+        self,
+        source: Source,
+        size: int,
+        processes: int,
+        first: int = 0,
+        capacity: int = 8192,
+        rank: int = 0,
+        world: int = 1,
+    ):
         capacity -= capacity % processes  # each process writes to slots of its own
         self.charts, self._source, self._first, self._capacity = source.charts, source, first, capacity
+        self._rank, self._world = rank, world
         pictures = np.frombuffer(mmap.mmap(-1, capacity * size * size * _PLANES), np.uint8)
         self._pictures = pictures.reshape(capacity, size, size, _PLANES)
         # How often a slot was begun and finished: odd while somebody writes there, 0 before anybody did.
@@ -46,7 +57,7 @@ class Pool:
         context = multiprocessing.get_context("fork")
         self._made, self._failures = context.Value("q", 0), context.Value("q", 0)
         self._processes = [
-            context.Process(target=self._make, args=(rank, processes), daemon=True) for rank in range(processes)
+            context.Process(target=self._make, args=(process, processes), daemon=True) for process in range(processes)
         ]
         for process in self._processes:
             process.start()
@@ -74,12 +85,12 @@ class Pool:
             process.terminate()
             process.join()
 
-    def _make(self, rank: int, processes: int) -> None:
+    def _make(self, process: int, processes: int) -> None:
         os.nice(_POLITE)
         cv2.setNumThreads(0)
         try:
-            for number in itertools.count(rank, processes):
-                sample = self._source[self._first + number]
+            for number in itertools.count(process, processes):
+                sample = self._source[self._first + number * self._world + self._rank]
                 slot = number % self._capacity
                 picture = self._pictures[slot]
                 self._stamps[slot] += 1

@@ -24,7 +24,7 @@ class Augmentation:
     """How far training pictures are varied."""
 
     around: float = 0.75  # share of crops that are drawn around a person; the others anywhere
-    person: tuple[float, float] = (0.09, 1.3)  # longer side of that person in sides of the crop, log-uniform
+    person: tuple[float, float] = (0.16, 1.3)  # longer side of that person in sides of the crop, log-uniform
     zoom: tuple[float, float] = (0.75, 2.0)  # elsewhere: of the scale at which the picture's short side fills the crop
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned

@@ -50,11 +50,14 @@ def start(
     state = read_checkpoint(out) if resume else None
     with ExitStack() as pools:
         if generators:
-            seen = state["step"] * config.batch_size if state else 0
-            sources = [
-                pools.enter_context(closing(Pool(s, config.size, generators, seen))) if isinstance(s, Generated) else s
-                for s in sources
-            ]
+            # Before the processes join: forking comes first. torchrun says who is who.
+            rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+            seen = state["step"] * config.batch_size * world if state else 0
+
+            def pool(source: Generated) -> Pool:
+                return pools.enter_context(closing(Pool(source, config.size, generators, seen, rank=rank, world=world)))
+
+            sources = [pool(source) if isinstance(source, Generated) else source for source in sources]
         device = _join_processes(device)
         torch.manual_seed(config.seed)
         model = _model(config, init, charts) if state is None else DDP(ModelConfig.from_dict(state["model_config"]))

@@ -69,6 +69,12 @@ def test_a_resumed_run_sees_other_pictures(pool):
         pool(Later(), SIZE, processes=2, first=99, capacity=8)[0]
 
 
+def test_pools_of_a_run_share_the_pictures_out(pool):
+    for rank in range(2):
+        shown = pool(Counting(), SIZE, processes=2, capacity=4, rank=rank, world=2)
+        assert {(int(shown[index].image[0, 0, 0]) - 1) % 2 for index in range(200)} == {rank}
+
+
 def test_a_failure_is_not_waited_for(pool):
     with pytest.raises(DataError, match="has failed"):
         pool(Failing(), SIZE, processes=1)[0]

@@ -11,10 +11,8 @@ from ddp_video.metrics.accuracy import measure_one
 from ddp_video.metrics.geodesics import Geodesics
 from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.labels import DenseLabels
-from ddp_video.metrics.stability import paired
 from ddp_video.structures import DensePose, FramePrediction
 
-LEAST_SEEN = 0.3  # of a labelled person's pixels that a track must own to follow him
 SMALLEST = 400  # px of a labelled person who is followed
 
 
@@ -47,9 +45,9 @@ class LabelledClip:
 class FollowedPeople:
     """How often the identity that follows a labelled person changes, however long he was hidden in between.
 
-    In each frame a track follows one person at most, and a person is followed by one track at most: the pairs that share
-    most pixels in all. So somebody whom a mask of the person before him swallows is not followed, and no switch is
-    counted when he comes out with the identity that he had. The two maps are [H, W], 0 = nobody.
+    A track follows a person where intersection over union of their masks exceeds one half, as MOTS counts identity switches
+    (Voigtlaender et al., CVPR 2019, section 5): at most one track can. A mask that swallows two people alike follows neither,
+    and no switch is counted when they come out with the identities that they had. The two maps are [H, W], 0 = nobody.
     """
 
     def __init__(self):
@@ -60,9 +58,10 @@ class FollowedPeople:
         if new_shot:
             self._follower = {}
         both = (labelled > 0) & (track > 0)
-        for person, follower, shared in zip(*map(np.ndarray.tolist, paired(labelled[both], track[both])), strict=True):
+        pairs, shared = np.unique(np.stack([labelled[both], track[both]]), axis=1, return_counts=True)
+        for person, follower, common in zip(*pairs.tolist(), shared.tolist(), strict=True):
             area = (labelled == person).sum()
-            if area < SMALLEST or shared < LEAST_SEEN * area:
+            if area < SMALLEST or 2 * common <= area + (track == follower).sum() - common:
                 continue
             self.switches += self._follower.get(person, follower) != follower
             self._follower[person] = follower

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp_video.errors import DDPVideoError
+from ddp_video.model.scale import fitted
 from ddp_video.pipeline import Predictor, Progress
 from ddp_video.runs import RunFolder
 from ddp_video.structures import FrameBatch, FramePrediction
@@ -98,9 +99,7 @@ class SpreadPredictor:
 
     def for_clip(self, frames: FrameBatch) -> SpreadPredictor:
         """What is decided here, once, holds for every worker."""
-        if not hasattr(self._like, "for_clip"):
-            return self
-        like = self._like.for_clip(frames)
+        like = fitted(self._like, frames)
         if like is self._like:
             return self
         make = partial(_at_size, self._make, like.size, like.size_by)

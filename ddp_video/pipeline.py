@@ -22,6 +22,7 @@ import numpy as np
 from ddp_video.errors import PredictionsError
 from ddp_video.model.ddp import DDP
 from ddp_video.model.predictor import DDPPredictor
+from ddp_video.model.scale import fitted
 from ddp_video.pictures import PictureSettings, PictureWriters
 from ddp_video.predictions import PredictionWriter, round_to_half
 from ddp_video.runs import RunFolder, run_name, versions
@@ -88,8 +89,7 @@ def infer(
     out = out or Path("runs") / run_name(source)
     predictor = DDPPredictor(model) if isinstance(model, DDP) else model
     reader = VideoReader(source, **asdict(clip))
-    if hasattr(predictor, "for_clip"):
-        predictor = predictor.for_clip(reader.sample(SAMPLE))
+    predictor = fitted(predictor, reader.sample(SAMPLE))
     facts = {
         "source": _source_facts(reader, clip),
         "model": predictor.describe(),

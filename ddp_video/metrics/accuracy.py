@@ -11,6 +11,7 @@ from ddp_video.decode import decode
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import AccuracyEvaluator, LabelledPerson
 from ddp_video.metrics.labels import LabelledImages
+from ddp_video.model.scale import fitted
 from ddp_video.structures import DensePose, FrameBatch, FramePrediction
 
 # Precision over all recalls needs the doubtful detections too: the least score that the paper's detector keeps.
@@ -26,11 +27,12 @@ class Predictor(Protocol):
 
 
 def predict_images(predictor: Predictor, labels: LabelledImages, indices: Sequence[int]) -> Iterator[FramePrediction]:
-    """Predictions for the labelled pictures, one by one: they may differ in size."""
+    """Predictions for the labelled pictures, one by one, as `pipeline.infer` makes them of a single picture."""
     for index in indices:
         image = torch.from_numpy(labels.image(index)).permute(2, 0, 1)[None]
         time = torch.tensor([index])
-        yield from predictor.predict(FrameBatch(image, time, time.double(), first_index=index))
+        frame = FrameBatch(image, time, time.double(), first_index=index)
+        yield from fitted(predictor, frame).predict(frame)
 
 
 def measure(

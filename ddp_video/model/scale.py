@@ -7,9 +7,14 @@ chart such people far better in enlarged frames: of the real points of a clip wi
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from torch import Tensor
 
 from ddp_video.model.ddp import SIZE_MULTIPLE
+from ddp_video.structures import FrameBatch
+
+Predictor = TypeVar("Predictor")
 
 TALL_ENOUGH = 200  # px of the network's input; taller people are not enlarged
 MOST_OF_MODEL = 1.5  # times the model's own size, which takes 2.25 times its time
@@ -27,3 +32,8 @@ def size_for_people(heights: Tensor, usual: int, model_size: int) -> int:
         return usual
     wanted = min(TALL_ENOUGH / float(heights.median()), MOST_OF_MODEL * model_size)
     return max(usual, int(wanted) // SIZE_MULTIPLE * SIZE_MULTIPLE)
+
+
+def fitted(predictor: Predictor, frames: FrameBatch) -> Predictor:
+    """What a predictor gives with `for_clip` for some frames of a clip; itself if it has no such method."""
+    return predictor.for_clip(frames) if hasattr(predictor, "for_clip") else predictor

@@ -22,6 +22,7 @@ from ddp_video.video.images import DEFAULT_RATE, ImageSource, find_images
 from ddp_video.video.info import Frame, VideoInfo
 
 READ_AHEAD_BATCHES = 2
+WORTH_SEEKING = 100  # frames; nearer ones are reached sooner by decoding what lies between
 _MOST = 1_000_000_000  # seconds or frames: longer than any video, and no overflow in FFmpeg's integers
 
 
@@ -126,13 +127,18 @@ class VideoReader:
     def sample(self, count: int) -> FrameBatch:
         """Up to `count` frames spread over those that will be read (the first one where their number is not known), as a
         batch of which only the pictures and their times mean something."""
-        frames, rate = self.frame_count or 1, float(self.info.average_rate)
-        count, found = min(count, frames), {}
-        for k in range(count):
-            seconds = (self.start or 0) + k * frames // count * self.stride / rate
+        frames = self.frame_count or 1
+        count = min(count, frames)
+        places = [k * frames // count * self.stride for k in range(count)]  # after `start`
+        passes = [places] if places[-1] < WORTH_SEEKING * count else [[place] for place in places]
+        found = {}
+        for first, *others in passes:
+            seconds = (self.start or 0) + first / float(self.info.average_rate)
+            wanted = {0, *(place - first for place in others)}
             with closing(self._source.frames(self._pts_at(seconds))) as there:
-                for pts, picture in islice(there, 1):
-                    found.setdefault(pts, Frame(self._fit(picture()), pts, float(pts * self.info.time_base), 0))
+                for place, (pts, picture) in enumerate(islice(there, max(wanted) + 1)):
+                    if place in wanted:
+                        found.setdefault(pts, Frame(self._fit(picture()), pts, float(pts * self.info.time_base), 0))
         if not found:
             raise self._nothing_there()
         return _batch(list(found.values()))

@@ -128,7 +128,9 @@ def test_batches(make_video):
     assert [t for batch in batches for t in batch.pts_seconds.tolist()] == [frame.pts_seconds for frame in frames]
 
 
-def test_a_sample_is_spread_over_the_frames_to_read(make_video):
+@pytest.mark.parametrize("worth_seeking", [0, 100])
+def test_a_sample_is_spread_over_the_frames_to_read(make_video, monkeypatch, worth_seeking):
+    monkeypatch.setattr("ddp_video.video.reader.WORTH_SEEKING", worth_seeking)
     path, written = make_video("a.mkv", "ffv1", "bgr0")
     batch = VideoReader(path, start=0.1, stride=2).sample(3)
     every = list(VideoReader(path, start=0.1, stride=2))

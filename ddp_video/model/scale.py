@@ -30,7 +30,8 @@ def size_for_people(heights: Tensor, usual: int, model_size: int) -> int:
     """
     if len(heights) == 0:
         return usual
-    wanted = min(TALL_ENOUGH / float(heights.median()), MOST_OF_MODEL * model_size)
+    tall = max(float(heights.median()), 1e-6)  # a box may be empty
+    wanted = min(TALL_ENOUGH / tall, MOST_OF_MODEL * model_size)
     return max(usual, int(wanted) // SIZE_MULTIPLE * SIZE_MULTIPLE)
 
 

@@ -89,6 +89,8 @@ def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, mo
     heights = 4, 5
     limit = 1.5 * predictor.size
     assert predictor.for_clip(clip).size == limit
+    heights = 0, 0
+    assert predictor.for_clip(clip).size == limit
     heights = 250, 300
     assert predictor.for_clip(clip) is predictor
     asked = DDPPredictor(model, "cpu", "fp32", size=64)

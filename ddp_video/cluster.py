@@ -97,12 +97,12 @@ class SpreadPredictor:
     def describe(self) -> dict:
         return self._like.describe()
 
-    def for_clip(self, frames: FrameBatch) -> SpreadPredictor:
+    def for_clip(self, sample: Callable[[], FrameBatch]) -> SpreadPredictor:
         """What is decided here, once, holds for every worker."""
-        like = fitted(self._like, frames)
+        like = fitted(self._like, sample)
         if like is self._like:
             return self
-        make = partial(_at_size, self._make, like.size, like.size_by)
+        make = partial(_at_size, self._make, like.size)
         return SpreadPredictor(self._ray, self._task, like, make, self._window)
 
     def predict(self, frames: FrameBatch) -> list[FramePrediction]:
@@ -189,8 +189,8 @@ def _predictor(make: MakePredictor) -> Predictor:
     return _made[1]
 
 
-def _at_size(make: MakePredictor, size: int, size_by: str) -> Predictor:
-    return make().at_size(size, size_by)
+def _at_size(make: MakePredictor, size: int) -> Predictor:
+    return make().at_size(size)
 
 
 def _predict(make: MakePredictor, frames: FrameBatch) -> list[FramePrediction]:

@@ -45,7 +45,8 @@ class Predictor(Protocol):
     One that works on several batches at once has `predict_all` too, which takes an iterator of batches and gives each with
     its predictions, in order (`cluster.SpreadPredictor`).
 
-    One that suits itself to a clip has `for_clip`, which takes some frames of it and gives the predictor for it.
+    One that suits itself to a clip has `for_clip`, which takes a function that gives some frames of it, and gives the
+    predictor for it.
     """
 
     charts: str
@@ -89,7 +90,7 @@ def infer(
     out = out or Path("runs") / run_name(source)
     predictor = DDPPredictor(model) if isinstance(model, DDP) else model
     reader = VideoReader(source, **asdict(clip))
-    predictor = fitted(predictor, reader.sample(SAMPLE))
+    predictor = fitted(predictor, lambda: reader.sample(SAMPLE))
     facts = {
         "source": _source_facts(reader, clip),
         "model": predictor.describe(),

@@ -84,17 +84,18 @@ class SizedPredictor(DiscPredictor):
     """Says that a clip needs another size; of that size it sees nobody."""
 
     device = SimpleNamespace(type="cpu")
-    size, size_by = 1, "model"
+    size = 1
 
     def describe(self):
         return {"model": "discs", "size": self.size}
 
-    def for_clip(self, frames):
-        return self.at_size(2, "people")
+    def for_clip(self, sample):
+        assert len(sample())
+        return self.at_size(2)
 
-    def at_size(self, size, size_by):
+    def at_size(self, size):
         other = SizedPredictor()
-        other.size, other.size_by = size, size_by
+        other.size = size
         return other
 
     def predict(self, frames):

@@ -25,7 +25,11 @@ SCORE_THRESHOLD = 0.3  # the teachers sort out what is none
 )
 @click.option("--model", default="ddp_lite", show_default=True, help="Shipped weights, or a .safetensors file of ours.")
 @click.option("--device", default="auto", show_default=True, help="Of our model: auto, cpu, cuda, cuda:1 ...")
-@click.option("--size", type=click.IntRange(min=64), help="Our model sees frames with this short side, px.  [its own]")
+@click.option(
+    "--size",
+    type=click.IntRange(min=64),
+    help="Our model sees frames with this short side, px.  [its own, or more where people are small]",
+)
 @quiet_option
 def label(frames, output, bodypix, blazepose, model, device, size, quiet):
     """Make label maps for a folder of real FRAMES without a human hand, to train on with --data maps:OUTPUT.

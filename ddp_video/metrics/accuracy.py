@@ -32,7 +32,7 @@ def predict_images(predictor: Predictor, labels: LabelledImages, indices: Sequen
         image = torch.from_numpy(labels.image(index)).permute(2, 0, 1)[None]
         time = torch.tensor([index])
         frame = FrameBatch(image, time, time.double(), first_index=index)
-        yield from fitted(predictor, frame).predict(frame)
+        yield from fitted(predictor, lambda frame=frame: frame).predict(frame)
 
 
 def measure(

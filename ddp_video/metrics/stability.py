@@ -235,26 +235,14 @@ class IdentitySwitches:
             before = _at_cells(self._previous, points.rows[:, None], points.columns, per_cell)
             after = _at_cells(current, points.y, points.x, per_cell)
             seen = points.trusted & (before != UNTRACKED) & (after != UNTRACKED)
-            old, new, shared = paired(before[seen], after[seen])
-            landed = (before[seen] == old[:, None]).sum(1)
-            self.count += int(((2 * shared > landed) & (old != new)).sum())
+            old, old_row = np.unique(before[seen], return_inverse=True)
+            new, new_row = np.unique(after[seen], return_inverse=True)
+            shared = np.zeros((len(old), len(new)), np.int64)
+            np.add.at(shared, (old_row, new_row), 1)
+            row, column = linear_sum_assignment(shared, maximize=True)
+            most = 2 * shared[row, column] > shared.sum(1)[row]
+            self.count += int((most & (old[row] != new[column])).sum())
         self._previous = current
-
-
-def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pair the labels of two maps one to one, such that the pairs share most points in all.
-
-    Args:
-        first, second: [N] integers, the labels of the same points.
-    Returns:
-        [P] the label of each pair in either map, and how many points the pair shares.
-    """
-    labels, row = np.unique(first, return_inverse=True)
-    others, column = np.unique(second, return_inverse=True)
-    shared = np.zeros((len(labels), len(others)), np.int64)
-    np.add.at(shared, (row, column), 1)
-    row, column = linear_sum_assignment(shared, maximize=True)
-    return labels[row], others[column], shared[row, column]
 
 
 def identity_map(prediction: FramePrediction) -> np.ndarray:

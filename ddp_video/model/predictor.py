@@ -58,8 +58,7 @@ class DDPPredictor:
         self.device = choose_device(device)
         self.precision = choose_precision(self.device) if precision == "auto" else precision
         self.size = size or model.config.short_side
-        self.enlargement = MAX_ENLARGEMENT if size else 1.0
-        self.size_by = "user" if size else "model"
+        self.size_by = "user" if size else "model"  # or "people", by `for_clip`
         self.score_threshold = score_threshold
         self.weights = getattr(model, "weights", None)
         self.model = copy.deepcopy(model).eval().to(self.device)
@@ -104,24 +103,30 @@ class DDPPredictor:
             for i, (people, iuv) in enumerate(found)
         ]
 
-    def for_clip(self, frames: FrameBatch) -> DDPPredictor:
-        """This predictor; or, where no size was asked for and the people of some frames of a clip are small in the size
-        that they would get, one with the same model that enlarges them (`scale.size_for_people`)."""
+    def for_clip(self, sample: Callable[[], FrameBatch]) -> DDPPredictor:
+        """This predictor; or, where no size was asked for and the people of a clip are small in the size that they would
+        get, one with the same model that enlarges them (`scale.size_for_people`). sample: gives some frames of the clip;
+        not called where nothing depends on them."""
         if self.size_by != "model":
             return self
-        short_side = min(frames.frame_size)
-        usual = min(self.size, short_side)
-        glance = self.at_size(max(usual // 2, SIZE_MULTIPLE), "people")  # enough to see how tall people are
+        frames = sample()
+        usual = min(self.input_size(frames.frame_size))
+        glance = self.at_size(max(usual // 2, SIZE_MULTIPLE))  # enough to see how tall people are
         people = [p.instances for p in glance.predict(frames)]
         boxes = torch.cat([p.boxes_xyxy[p.scores >= SURE_SCORE] for p in people])
-        size = size_for_people((boxes[:, 3] - boxes[:, 1]) / short_side, usual, self.size)
-        return self if size == usual else self.at_size(size, "people")
+        size = size_for_people((boxes[:, 3] - boxes[:, 1]) / min(frames.frame_size), usual, self.size)
+        return self if size == usual else self.at_size(size)
 
-    def at_size(self, size: int, size_by: str) -> DDPPredictor:
-        """One with the same model that makes the frames' short side `size` px."""
+    def at_size(self, size: int) -> DDPPredictor:
+        """One with the same model that makes the frames' short side `size` px, for their people's sake."""
         other = copy.copy(self)
-        other.size, other.size_by, other.enlargement = size, size_by, MAX_ENLARGEMENT
+        other.size, other.size_by = size, "people"
         return other
+
+    @property
+    def enlargement(self) -> float:
+        """How many times larger than they are frames are made at most."""
+        return 1.0 if self.size_by == "model" else MAX_ENLARGEMENT
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) px that a frame (H, W) is resized to."""

@@ -7,6 +7,7 @@ chart such people far better in enlarged frames: of the real points of a clip wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from torch import Tensor
@@ -35,6 +36,6 @@ def size_for_people(heights: Tensor, usual: int, model_size: int) -> int:
     return max(usual, int(wanted) // SIZE_MULTIPLE * SIZE_MULTIPLE)
 
 
-def fitted(predictor: Predictor, frames: FrameBatch) -> Predictor:
-    """What a predictor gives with `for_clip` for some frames of a clip; itself if it has no such method."""
-    return predictor.for_clip(frames) if hasattr(predictor, "for_clip") else predictor
+def fitted(predictor: Predictor, sample: Callable[[], FrameBatch]) -> Predictor:
+    """What a predictor's `for_clip` gives for a clip of which `sample()` is some frames; itself if it has no such method."""
+    return predictor.for_clip(sample) if hasattr(predictor, "for_clip") else predictor

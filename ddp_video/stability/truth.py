@@ -57,11 +57,18 @@ class FollowedPeople:
     def push(self, track: np.ndarray, labelled: np.ndarray, new_shot: bool = False) -> None:
         if new_shot:
             self._follower = {}
+        area_of_person, area_of_track = (_areas(plane) for plane in (labelled, track))
         both = (labelled > 0) & (track > 0)
         pairs, shared = np.unique(np.stack([labelled[both], track[both]]), axis=1, return_counts=True)
         for person, follower, common in zip(*pairs.tolist(), shared.tolist(), strict=True):
-            area = (labelled == person).sum()
-            if area < SMALLEST or 2 * common <= area + (track == follower).sum() - common:
+            area = area_of_person[person]
+            if area < SMALLEST or 2 * common <= area + area_of_track[follower] - common:
                 continue
             self.switches += self._follower.get(person, follower) != follower
             self._follower[person] = follower
+
+
+def _areas(labels: np.ndarray) -> dict[int, int]:
+    """How many pixels of a map each label has."""
+    found, count = np.unique(labels, return_counts=True)
+    return dict(zip(found.tolist(), count.tolist(), strict=True))

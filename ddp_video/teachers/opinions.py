@@ -33,7 +33,7 @@ def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     """Our model's opinion on image [H, W, 3] uint8 RGB."""
     data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
     frame = FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
-    prediction = predictor.for_clip(frame).predict(frame)[0]  # each picture at the size that its people need
+    prediction = predictor.for_clip(lambda: frame).predict(frame)[0]  # each picture at the size that its people need
     size = cells_of(image)
     dense = prediction.iuv.dense(prediction.grid.size).float()
     seen = torch.zeros(prediction.grid.size)

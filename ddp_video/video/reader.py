@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import count, islice
@@ -98,7 +98,6 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         self._resized = 0
-        time_base = self.info.time_base
         first_pts = self._pts_at(self.start or 0)
         end_pts = math.inf if self.end is None else self._pts_at(self.end)
         # The last position to decode is that of the last frame to give: nothing is decoded in vain after it.
@@ -110,7 +109,7 @@ class VideoReader:
                 if pts >= end_pts:
                     break
                 given = True
-                yield Frame(self._fit(picture()), pts, float(pts * time_base), index)
+                yield self._frame(pts, picture, index)
         if not given and not self.first_index:
             raise self._nothing_there()
 
@@ -138,7 +137,7 @@ class VideoReader:
             with closing(self._source.frames(self._pts_at(seconds))) as there:
                 for place, (pts, picture) in enumerate(islice(there, max(wanted) + 1)):
                     if place in wanted:
-                        found.setdefault(pts, Frame(self._fit(picture()), pts, float(pts * self.info.time_base), 0))
+                        found.setdefault(pts, self._frame(pts, picture, 0))
         if not found:
             raise self._nothing_there()
         return _batch(list(found.values()))
@@ -157,6 +156,9 @@ class VideoReader:
     def _pts_at(self, seconds: float) -> int:
         """The first pts that is not before `seconds` after the first frame."""
         return self._source.origin + math.ceil(seconds / self.info.time_base - 1e-6)
+
+    def _frame(self, pts: int, picture: Callable[[], np.ndarray], index: int) -> Frame:
+        return Frame(self._fit(picture()), pts, float(pts * self.info.time_base), index)
 
     def _fit(self, rgb: np.ndarray) -> np.ndarray:
         if rgb.shape[:2] == self.info.size:

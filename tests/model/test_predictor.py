@@ -81,20 +81,20 @@ def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, mo
     monkeypatch.setattr(DDPPredictor, "predict", predict)
     predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 100, 160)
     heights = 50, 60  # px of 100
-    small = predictor.for_clip(clip)
+    small = predictor.for_clip(lambda: clip)
     assert seen == [50]
     assert small.input_size((100, 160)) == (384, 614)  # people of 200 px
     assert small.model is predictor.model and small.describe()["size_by"] == "people"
     assert predictor.input_size((100, 160)) == (100, 160)
     heights = 4, 5
     limit = 1.5 * predictor.size
-    assert predictor.for_clip(clip).size == limit
+    assert predictor.for_clip(lambda: clip).size == limit
     heights = 0, 0
-    assert predictor.for_clip(clip).size == limit
+    assert predictor.for_clip(lambda: clip).size == limit
     heights = 250, 300
-    assert predictor.for_clip(clip) is predictor
+    assert predictor.for_clip(lambda: clip) is predictor
     asked = DDPPredictor(model, "cpu", "fp32", size=64)
-    assert asked.for_clip(clip) is asked
+    assert asked.for_clip(lambda: pytest.fail("nothing depends on the frames")) is asked
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -63,37 +63,54 @@ class _DepthwiseConv(torch.autograd.Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            # In bfloat16 only stride 1 is fast.
-            dtype = torch.float32 if ctx.stride > 1 else x.dtype
-            grad_x, _ = _gradients(
-                grad.to(dtype), x.to(dtype), weight.to(dtype), ctx.stride, ctx.padding, (True, False)
-            )
-            grad_x = grad_x.to(x.dtype)
-        if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(grad, x, weight, ctx.stride, ctx.padding)
-        return grad_x, grad_weight, None, None
+        gradients = _by_phases if ctx.stride == 2 else _at_stride_one
+        return *gradients(grad, x, weight, ctx.padding, ctx.needs_input_grad[:2]), None, None
 
 
-def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """The k x k gradient from 3x3 windows of its taps, each the gradient of a 3x3 convolution of a shifted input."""
+def _by_phases(grad: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]):
+    """Stride 2 as four convolutions of stride 1: even or odd rows and columns meet even or odd taps only."""
     kernel = weight.shape[-1]
-    if kernel <= 3:
-        return _gradients(grad, x, weight, stride, padding, (False, True))[1]
+    reach = (kernel + 1) // 2  # taps of a phase along a side; where the kernel has one less, it is zero
+    height, width = (2 * (n + reach - 1) for n in grad.shape[2:])
+    padded = F.pad(x, (padding, width - padding - x.shape[3], padding, height - padding - x.shape[2]))
+    taps = F.pad(weight, (0, 2 * reach - kernel) * 2)
+    grad_padded = torch.empty_like(padded) if wanted[0] else None
+    grad_taps = torch.empty_like(taps)
+    for i in (0, 1):
+        for j in (0, 1):
+            phase = (..., slice(i, None, 2), slice(j, None, 2))
+            part = padded[phase].contiguous(memory_format=torch.channels_last)
+            grad_part, grad_taps_part = _at_stride_one(grad, part, taps[phase], 0, wanted)
+            if wanted[0]:
+                grad_padded[phase] = grad_part
+            if wanted[1]:
+                grad_taps[phase] = grad_taps_part
+    grad_x = grad_padded[..., padding : padding + x.shape[2], padding : padding + x.shape[3]] if wanted[0] else None
+    return grad_x, grad_taps[..., :kernel, :kernel] if wanted[1] else None
+
+
+def _at_stride_one(grad: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]):
+    if weight.shape[-1] <= 3:
+        return _gradients(grad, x, weight, padding, wanted)
+    grad_x = _gradients(grad, x, weight, padding, (True, False))[0] if wanted[0] else None
+    return grad_x, _weight_gradient(grad, x, weight, padding) if wanted[1] else None
+
+
+def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """The k x k gradient from 3x3 windows of its taps, each the gradient of a 3x3 convolution of a shifted input."""
     x = F.pad(x, (padding,) * 4)
-    height, width = ((n - 1) * stride + 3 for n in grad.shape[2:])
+    height, width = (n + 2 for n in grad.shape[2:])
     window = weight.new_empty(len(weight), 1, 3, 3).to(memory_format=torch.channels_last)
     out = torch.empty_like(weight)
-    for top in range(0, kernel - 2, 2):
-        for left in range(0, kernel - 2, 2):
+    for top in range(0, weight.shape[-1] - 2, 2):
+        for left in range(0, weight.shape[-1] - 2, 2):
             part = x[:, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
-            out[..., top : top + 3, left : left + 3] = _gradients(grad, part, window, stride, 0, (False, True))[1]
+            out[..., top : top + 3, left : left + 3] = _gradients(grad, part, window, 0, (False, True))[1]
     return out
 
 
-def _gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]):
+def _gradients(grad: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]):
     grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, (stride,) * 2, (padding,) * 2, (1, 1), False, (0, 0), len(weight), (*wanted, False)
+        grad, x, weight, None, (1, 1), (padding,) * 2, (1, 1), False, (0, 0), len(weight), (*wanted, False)
     )
     return grad_x, grad_weight

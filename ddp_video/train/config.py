@@ -21,7 +21,7 @@ class TrainConfig:
     size: int = 320  # px, side of the training crops; a multiple of 64
     batch_size: int = 8  # crops a step, in each process
     steps: int = 20_000
-    optimizer: str = "adamw"  # 'adamw' or 'sgd' (momentum 0.9)
+    optimizer: str = "adamw"  # 'adamw', 'muon' (for matrices, AdamW for the rest) or 'sgd' (momentum 0.9)
     lr: float = 1e-3
     backbone_lr: float = 0.3  # of lr: what comes pretrained moves more carefully than what starts from noise
     weight_decay: float = 1e-2
@@ -102,7 +102,7 @@ WITHOUT = {
 _CHOICES = {
     "model": tuple(CONFIGS),
     "without": ("", *WITHOUT),
-    "optimizer": ("adamw", "sgd"),
+    "optimizer": ("adamw", "muon", "sgd"),
     "schedule": ("cosine", "steps"),
     "precision": ("fp32", "bf16", "fp16"),
 }

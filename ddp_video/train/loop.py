@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import torch
 import torch.distributed as dist
+from timm.optim import Muon
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
@@ -26,6 +27,7 @@ from ddp_video.train.criterion import Criterion
 from ddp_video.train.validation import picture_sheet, validate
 
 LOG_EVERY = 10  # steps
+LEAST_WIDTH = 16  # of a matrix that Muon takes: depthwise convolutions and heads of few outputs are narrower
 CHECKPOINT = "checkpoint.pt"
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -227,22 +229,31 @@ def read_checkpoint(folder: Path) -> dict:
 
 
 def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:
-    """Weight decay on matrices only, not on biases and normalisation."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """Weight decay on matrices only, not on biases and normalisation; Muon too is for matrices, the rest get its AdamW."""
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
+            kind = (name.startswith("backbone."), parameter.ndim > 1, _is_wide(parameter))
+            groups.setdefault(kind, []).append(parameter)
     described = [
         {
             "params": parameters,
             "weight_decay": config.weight_decay * decays,
             "factor": config.backbone_lr if pretrained else 1.0,
+            "use_muon": wide,
         }
-        for (pretrained, decays), parameters in groups.items()
+        for (pretrained, decays, wide), parameters in groups.items()
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(described, lr=config.lr, momentum=0.9)
+    if config.optimizer == "muon":
+        return Muon(described, lr=config.lr, nesterov=True, betas=(0.9, 0.999))
     return torch.optim.AdamW(described, lr=config.lr)
+
+
+def _is_wide(parameter: nn.Parameter) -> bool:
+    """Whether a weight, as a matrix of outputs x inputs, has directions enough to be worth making orthogonal."""
+    return parameter.ndim > 1 and min(len(parameter), parameter[0].numel()) >= LEAST_WIDTH
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int, progress: float) -> None:

@@ -118,7 +118,7 @@ class Failing(Figures):
         return super().__getitem__(index)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     config = replace(SMALL, optimizer=optimizer, mosaic=0.0)
     whole = load_model(trainer(tmp_path / "whole", config).run())

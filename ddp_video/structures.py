@@ -67,6 +67,13 @@ class FrameBatch(_Tensors):
         """(H, W)."""
         return self.data.shape[2], self.data.shape[3]
 
+    def singles(self) -> list[FrameBatch]:
+        """Its frames, each a batch of one."""
+        return [
+            FrameBatch(*(values[i : i + 1] for values in (self.data, self.pts, self.pts_seconds)), self.first_index + i)
+            for i in range(len(self))
+        ]
+
 
 @dataclass(frozen=True)
 class Grid:

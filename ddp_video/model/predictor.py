@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -103,6 +105,29 @@ class DDPPredictor:
             for i, (people, iuv) in enumerate(found)
         ]
 
+    def predict_all(self, batches: Iterator[FrameBatch]) -> Iterator[tuple[FrameBatch, list[FramePrediction]]]:
+        """Every batch with its predictions, in order.
+
+        On the CPU the frames of two batches go through the network side by side, each on one thread of its own: threads that
+        share a frame wait for each other after every layer.
+        """
+        threads = torch.get_num_threads()
+        if self.device.type != "cpu" or threads == 1:
+            yield from ((batch, self.predict(batch)) for batch in batches)
+            return
+        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            sent: deque = deque()
+            for batch in batches:
+                sent.append((batch, [pool.submit(self.predict, frame) for frame in batch.singles()]))
+                if len(sent) == 2:
+                    yield _collected(*sent.popleft())
+            for one in sent:
+                yield _collected(*one)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)  # what one thread sets holds for all that begin later
+
     def for_clip(self, sample: Callable[[], FrameBatch]) -> DDPPredictor:
         """This predictor; or, where no size was asked for and the people of a clip are small in the size that they would
         get, one with the same model that enlarges them (`scale.size_for_people`). sample: gives some frames of the clip;
@@ -163,6 +188,10 @@ class DDPPredictor:
         boxes = people.boxes_xyxy * scale
         people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
         return people, agree_on_sides(iuv, grid.size)
+
+
+def _collected(batch: FrameBatch, frames: list[Future]) -> tuple[FrameBatch, list[FramePrediction]]:
+    return batch, [prediction for frame in frames for prediction in frame.result()]
 
 
 def choose_device(device: torch.device | str) -> torch.device:

@@ -54,24 +54,23 @@ def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:
     stiffness = SPREAD * np.bincount(owner)[owner]
     probability = np.exp(charts[:, 1:] - charts[:, 1:].max(1, keepdims=True))
     probability /= probability.sum(1, keepdims=True)
-    for left, right in CHAINS:
-        on_left, on_right = (probability[:, np.array(side) - 1].sum(1) + 1e-6 for side in (left, right))
-        own = np.log(on_left / on_right)
-        weight = on_left + on_right
-        counts = weight > LEAST_WEIGHT
-        if not counts.any():
-            continue
-        change = np.zeros(len(own), np.float32)
-        both = counts[first] & counts[second]
-        row = np.cumsum(counts) - 1
-        agreed = _solve(
-            weight[counts],
-            np.clip(own[counts], -MOST_ODDS, MOST_ODDS),
-            row[first[both]],
-            row[second[both]],
-            (stiffness[first] * weight[first] * weight[second])[both],
-        )
-        change[counts] = (agreed - own[counts]) / 2
+    sums = np.array([[probability[:, np.array(side) - 1].sum(1) + 1e-6 for side in sides] for sides in CHAINS])
+    own, weight = np.log(sums[:, 0] / sums[:, 1]), sums.sum(1)  # [chains, sites]
+    counts = weight > LEAST_WEIGHT
+    if not counts.any():
+        return iuv
+    row = np.cumsum(counts).reshape(counts.shape) - 1  # both chains in one system
+    both = counts[:, first] & counts[:, second]
+    agreed = _solve(
+        weight[counts],
+        np.clip(own[counts], -MOST_ODDS, MOST_ODDS),
+        row[:, first][both],
+        row[:, second][both],
+        (stiffness[first] * weight[:, first] * weight[:, second])[both],
+    )
+    changes = np.zeros_like(own)
+    changes[counts] = (agreed - own[counts]) / 2
+    for (left, right), change in zip(CHAINS, changes, strict=True):
         charts[:, left] += change[:, None]
         charts[:, right] -= change[:, None]
     return replace(iuv, logits=torch.from_numpy(logits).to(iuv.logits.dtype))

@@ -121,12 +121,21 @@ class DDPPredictor:
             for batch in batches:
                 sent.append((batch, [pool.submit(self.predict, frame) for frame in batch.singles()]))
                 if len(sent) == 2:
-                    yield _collected(*sent.popleft())
+                    yield self._collected(*sent.popleft())
             for one in sent:
-                yield _collected(*one)
+                yield self._collected(*one)
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)  # what one thread sets holds for all that begin later
+
+    def _collected(self, batch: FrameBatch, frames: list[Future]) -> tuple[FrameBatch, list[FramePrediction]]:
+        try:
+            found = [frame.result() for frame in frames]
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            found = [self.predict(frame) for frame in batch.singles()]  # one after the other they need less
+        return batch, [prediction for predictions in found for prediction in predictions]
 
     def for_clip(self, sample: Callable[[], FrameBatch]) -> DDPPredictor:
         """This predictor; or, where no size was asked for and the people of a clip are small in the size that they would
@@ -188,10 +197,6 @@ class DDPPredictor:
         boxes = people.boxes_xyxy * scale
         people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
         return people, agree_on_sides(iuv, grid.size)
-
-
-def _collected(batch: FrameBatch, frames: list[Future]) -> tuple[FrameBatch, list[FramePrediction]]:
-    return batch, [prediction for frame in frames for prediction in frame.result()]
 
 
 def choose_device(device: torch.device | str) -> torch.device:

@@ -1,5 +1,7 @@
 """Frames in, predictions out, with random weights: sizes, batches, precisions, running out of memory."""
 
+import threading
+
 import pytest
 import torch
 
@@ -42,8 +44,33 @@ def test_batch_equals_single_frames(model):
     for i, prediction in enumerate(together):
         assert len(prediction.instances) > 0
         assert len(prediction.iuv) > 0
-        alone = FrameBatch(batch.data[i : i + 1], batch.pts[i : i + 1], batch.pts_seconds[i : i + 1], 7 + i)
-        assert_same(predictor.predict(alone)[0], prediction)
+        assert_same(predictor.predict(batch.singles()[i])[0], prediction)
+
+
+def test_frames_side_by_side_equal_batches(model):
+    """Two batches at a time, not the whole clip; whoever stops listening leaves no threads, and torch as it was."""
+    predictor = DDPPredictor(model, "cpu", "fp32")
+    whole = frames(7)
+    batches = [
+        FrameBatch(whole.data[i : i + 2], whole.pts[i : i + 2], whole.pts_seconds[i : i + 2], 7 + i)
+        for i in range(0, 7, 2)
+    ]
+    taken = []
+    before, threads = torch.get_num_threads(), threading.active_count()
+    torch.set_num_threads(2)
+    try:
+        stream = predictor.predict_all(taken.append(batch) or batch for batch in batches)
+        batch, predictions = next(stream)
+        assert batch is batches[0] and len(taken) == 2
+        for prediction, expected in zip(predictions, predictor.predict(batches[0]), strict=True):
+            assert_same(prediction, expected)
+        indices = [p.index for _, predictions in stream for p in predictions]
+        assert indices == [9, 10, 11, 12, 13]
+        next(stream := predictor.predict_all(iter(batches)))
+        stream.close()
+        assert threading.active_count() == threads and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_sizes(model):
@@ -129,6 +156,23 @@ def test_out_of_memory_halves_the_batch(model, monkeypatch):
     for a, b in zip(predictor.predict(frames(5)), expected, strict=True):
         assert_same(a, b)
     assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_frames_that_do_not_fit_side_by_side_go_one_after_the_other(model, monkeypatch):
+    predictor = DDPPredictor(model, "cpu", "fp32")
+    expected = predictor.predict(frames(3))
+    run_once = predictor._run_once
+
+    def tight(data, grid):
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return run_once(data, grid)
+
+    monkeypatch.setattr(predictor, "_run_once", tight)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    ((_, found),) = predictor.predict_all(iter([frames(3)]))
+    for a, b in zip(found, expected, strict=True):
+        assert_same(a, b)
 
 
 def test_other_failures_are_not_hidden(model, monkeypatch):

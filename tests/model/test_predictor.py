@@ -21,6 +21,14 @@ def model():
     return model
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def frames(count, height=70, width=110, seed=0):
     data = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(seed))
     pts = torch.arange(count) * 512
@@ -47,7 +55,7 @@ def test_batch_equals_single_frames(model):
         assert_same(predictor.predict(batch.singles()[i])[0], prediction)
 
 
-def test_frames_side_by_side_equal_batches(model):
+def test_frames_side_by_side_equal_batches(model, two_threads):
     """Two batches at a time, not the whole clip; whoever stops listening leaves no threads, and torch as it was."""
     predictor = DDPPredictor(model, "cpu", "fp32")
     whole = frames(7)
@@ -56,21 +64,17 @@ def test_frames_side_by_side_equal_batches(model):
         for i in range(0, 7, 2)
     ]
     taken = []
-    before, threads = torch.get_num_threads(), threading.active_count()
-    torch.set_num_threads(2)
-    try:
-        stream = predictor.predict_all(taken.append(batch) or batch for batch in batches)
-        batch, predictions = next(stream)
-        assert batch is batches[0] and len(taken) == 2
-        for prediction, expected in zip(predictions, predictor.predict(batches[0]), strict=True):
-            assert_same(prediction, expected)
-        indices = [p.index for _, predictions in stream for p in predictions]
-        assert indices == [9, 10, 11, 12, 13]
-        next(stream := predictor.predict_all(iter(batches)))
-        stream.close()
-        assert threading.active_count() == threads and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    threads = threading.active_count()
+    stream = predictor.predict_all(taken.append(batch) or batch for batch in batches)
+    batch, predictions = next(stream)
+    assert batch is batches[0] and len(taken) == 2
+    for prediction, expected in zip(predictions, predictor.predict(batches[0]), strict=True):
+        assert_same(prediction, expected)
+    indices = [p.index for _, predictions in stream for p in predictions]
+    assert indices == [9, 10, 11, 12, 13]
+    next(stream := predictor.predict_all(iter(batches)))
+    stream.close()
+    assert threading.active_count() == threads and torch.get_num_threads() == 2
 
 
 def test_sizes(model):
@@ -158,7 +162,7 @@ def test_out_of_memory_halves_the_batch(model, monkeypatch):
     assert sizes == [5, 2, 3, 1, 2]
 
 
-def test_frames_that_do_not_fit_side_by_side_go_one_after_the_other(model, monkeypatch):
+def test_frames_that_do_not_fit_side_by_side_go_one_after_the_other(model, two_threads, monkeypatch):
     predictor = DDPPredictor(model, "cpu", "fp32")
     expected = predictor.predict(frames(3))
     run_once = predictor._run_once
@@ -169,7 +173,6 @@ def test_frames_that_do_not_fit_side_by_side_go_one_after_the_other(model, monke
         return run_once(data, grid)
 
     monkeypatch.setattr(predictor, "_run_once", tight)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     ((_, found),) = predictor.predict_all(iter([frames(3)]))
     for a, b in zip(found, expected, strict=True):
         assert_same(a, b)

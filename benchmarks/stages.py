@@ -83,6 +83,7 @@ def _watched(watch: Stopwatch, predictor: DDPPredictor) -> Iterator[None]:
         for patched in (
             patch.object(VideoReader, "batches", lambda reader, size: watch.items(read(reader, size), "decode")),
             patch.object(pipeline, "ahead", lambda source, depth: _OnThisThread(source)),
+            patch.object(predictor, "predict_all", lambda batches: ((one, predictor.predict(one)) for one in batches)),
             patch.object(pictures, "STYLES", styles),
             watch.calls(predictor, "_prepare", "prepare"),
             watch.calls(model, "forward", "rest of the network"),

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from ddp_video.errors import DDPVideoError
 from ddp_video.model.scale import fitted
 from ddp_video.pipeline import Predictor, Progress
 from ddp_video.runs import RunFolder
+from ddp_video.streaming import sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction
 
 LEAST_LONG = 256  # frames; a shorter clip is never spread
@@ -110,15 +110,8 @@ class SpreadPredictor:
 
     def predict_all(self, batches: Iterator[FrameBatch]) -> Iterator[tuple[FrameBatch, list[FramePrediction]]]:
         """Every batch with its predictions, in order."""
-        sent: deque = deque()
-        for batch in batches:
-            sent.append((batch, self._task.remote(self._make, batch)))
-            if len(sent) > self._window:
-                first, answer = sent.popleft()
-                yield first, self._ray.get(answer)
-        while sent:
-            first, answer = sent.popleft()
-            yield first, self._ray.get(answer)
+        for batch, answer in sent_ahead(batches, lambda batch: self._task.remote(self._make, batch), self._window):
+            yield batch, self._ray.get(answer)
 
 
 class _Tally:

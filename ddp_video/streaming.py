@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 _POLL_SECONDS = 0.1  # how soon a waiting side notices that the stage was closed
 _ITEM, _ERROR, _END = "item", "error", "end"
 
@@ -79,3 +81,14 @@ def ahead(source: Iterable[Item], depth: int) -> Stage[Item]:
     source before it returns, so no thread outlives its pipeline.
     """
     return Stage(source, depth)
+
+
+def sent_ahead(source: Iterable[Item], send: Callable[[Item], Answer], window: int) -> Iterator[tuple[Item, Answer]]:
+    """Every item with what `send` gives for it, in order; the next `window` are sent before one comes out."""
+    sent: deque[tuple[Item, Answer]] = deque()
+    for item in source:
+        sent.append((item, send(item)))
+        if len(sent) > window:
+            yield sent.popleft()
+    while sent:
+        yield sent.popleft()

@@ -53,6 +53,8 @@ class DepthwiseConv2d(nn.Module):
 
 
 class _DepthwiseConv(torch.autograd.Function):
+    """Its weight is trained: the gradient of it is always wanted, that of the input not below frozen stages."""
+
     @staticmethod
     def forward(ctx, x, weight, stride, padding):
         ctx.save_for_backward(x, weight)
@@ -64,36 +66,35 @@ class _DepthwiseConv(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         gradients = _by_phases if ctx.stride == 2 else _at_stride_one
-        return *gradients(grad, x, weight, ctx.padding, ctx.needs_input_grad[:2]), None, None
+        return *gradients(grad, x, weight, ctx.padding, ctx.needs_input_grad[0]), None, None
 
 
-def _by_phases(grad: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]):
+def _by_phases(grad: Tensor, x: Tensor, weight: Tensor, padding: int, of_input: bool):
     """Stride 2 as four convolutions of stride 1: even or odd rows and columns meet even or odd taps only."""
     kernel = weight.shape[-1]
     reach = (kernel + 1) // 2  # taps of a phase along a side; where the kernel has one less, it is zero
     height, width = (2 * (n + reach - 1) for n in grad.shape[2:])
     padded = F.pad(x, (padding, width - padding - x.shape[3], padding, height - padding - x.shape[2]))
     taps = F.pad(weight, (0, 2 * reach - kernel) * 2)
-    grad_padded = torch.empty_like(padded) if wanted[0] else None
+    grad_padded = torch.empty_like(padded) if of_input else None
     grad_taps = torch.empty_like(taps)
     for i in (0, 1):
         for j in (0, 1):
             phase = (..., slice(i, None, 2), slice(j, None, 2))
             part = padded[phase].contiguous(memory_format=torch.channels_last)
-            grad_part, grad_taps_part = _at_stride_one(grad, part, taps[phase], 0, wanted)
-            if wanted[0]:
+            grad_part, grad_taps_part = _at_stride_one(grad, part, taps[phase], 0, of_input)
+            grad_taps[phase] = grad_taps_part
+            if of_input:
                 grad_padded[phase] = grad_part
-            if wanted[1]:
-                grad_taps[phase] = grad_taps_part
-    grad_x = grad_padded[..., padding : padding + x.shape[2], padding : padding + x.shape[3]] if wanted[0] else None
-    return grad_x, grad_taps[..., :kernel, :kernel] if wanted[1] else None
+    grad_x = grad_padded[..., padding : padding + x.shape[2], padding : padding + x.shape[3]] if of_input else None
+    return grad_x, grad_taps[..., :kernel, :kernel]
 
 
-def _at_stride_one(grad: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]):
+def _at_stride_one(grad: Tensor, x: Tensor, weight: Tensor, padding: int, of_input: bool):
     if weight.shape[-1] <= 3:
-        return _gradients(grad, x, weight, padding, wanted)
-    grad_x = _gradients(grad, x, weight, padding, (True, False))[0] if wanted[0] else None
-    return grad_x, _weight_gradient(grad, x, weight, padding) if wanted[1] else None
+        return _gradients(grad, x, weight, padding, (of_input, True))
+    grad_x = _gradients(grad, x, weight, padding, (True, False))[0] if of_input else None
+    return grad_x, _weight_gradient(grad, x, weight, padding)
 
 
 def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, padding: int) -> Tensor:

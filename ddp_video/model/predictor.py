@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
 from ddp_video.model.scale import size_for_people
 from ddp_video.model.sides import agree_on_sides
 from ddp_video.sparse import BACKENDS
+from ddp_video.streaming import sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -117,25 +117,21 @@ class DDPPredictor:
             return
         pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            sent: deque = deque()
-            for batch in batches:
-                sent.append((batch, [pool.submit(self.predict, frame) for frame in batch.singles()]))
-                if len(sent) == 2:
-                    yield self._collected(*sent.popleft())
-            for one in sent:
-                yield self._collected(*one)
+            sent = sent_ahead(batches, lambda batch: [pool.submit(self.predict, one) for one in batch.singles()], 1)
+            for batch, frames in sent:
+                yield batch, self._collected(batch, frames)
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)  # what one thread sets holds for all that begin later
 
-    def _collected(self, batch: FrameBatch, frames: list[Future]) -> tuple[FrameBatch, list[FramePrediction]]:
+    def _collected(self, batch: FrameBatch, frames: list[Future]) -> list[FramePrediction]:
         try:
             found = [frame.result() for frame in frames]
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             found = [self.predict(frame) for frame in batch.singles()]  # one after the other they need less
-        return batch, [prediction for predictions in found for prediction in predictions]
+        return [prediction for predictions in found for prediction in predictions]
 
     def for_clip(self, sample: Callable[[], FrameBatch]) -> DDPPredictor:
         """This predictor; or, where no size was asked for and the people of a clip are small in the size that they would

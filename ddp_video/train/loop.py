@@ -233,16 +233,17 @@ def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            kind = (name.startswith("backbone."), parameter.ndim > 1, _is_wide(parameter))
+            orthogonal = config.optimizer == "muon" and _is_wide(parameter)
+            kind = (name.startswith("backbone."), parameter.ndim > 1, orthogonal)
             groups.setdefault(kind, []).append(parameter)
     described = [
         {
             "params": parameters,
             "weight_decay": config.weight_decay * decays,
             "factor": config.backbone_lr if pretrained else 1.0,
-            "use_muon": wide,
+            "use_muon": orthogonal,
         }
-        for (pretrained, decays, wide), parameters in groups.items()
+        for (pretrained, decays, orthogonal), parameters in groups.items()
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(described, lr=config.lr, momentum=0.9)

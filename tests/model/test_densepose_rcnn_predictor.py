@@ -58,9 +58,8 @@ def test_predictions_are_well_formed(model):
 def test_batch_equals_single_frames(model):
     predictor = DenseposeRCNNPredictor(model, "cpu", "fp32", size=96)
     batch = frames(2)
-    for index, together in enumerate(predictor.predict(batch)):
-        one = slice(index, index + 1)
-        (alone,) = predictor.predict(FrameBatch(batch.data[one], batch.pts[one], batch.pts_seconds[one], index))
+    for one, together in zip(batch.singles(), predictor.predict(batch), strict=True):
+        (alone,) = predictor.predict(one)
         assert torch.equal(alone.iuv.sites, together.iuv.sites)
         # Random weights find slivers, in which a rounding of the box moves the charts by much.
         torch.testing.assert_close(alone.iuv.logits, together.iuv.logits, atol=2e-3, rtol=0)

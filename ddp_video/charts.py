@@ -61,3 +61,8 @@ PART_NAMES = (
     "head",
 )
 PART_OF_CHART = (0, 1, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 12, 13, 14, 14)
+
+
+def side_charts(side: str, *limbs: str) -> list[int]:
+    """The charts of these limbs ("upper arm", ... "foot") on one side of the body, "left" or "right"."""
+    return [chart for chart, name in enumerate(NAMES) if name.startswith(tuple(f"{side} {limb}" for limb in limbs))]

@@ -19,7 +19,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
-from ddp_video.charts import NAMES, NUM_CLASSES
+from ddp_video.charts import NUM_CLASSES, side_charts
 from ddp_video.sparse import ActiveSites
 from ddp_video.structures import SparseIUV
 
@@ -29,13 +29,7 @@ LEAST_WEIGHT = 0.02  # sites that are on such a limb with less probability take 
 PRECISION, MOST_STEPS = 1e-3, 80  # of the solver
 
 _ARM, _LEG = ("upper arm", "lower arm", "hand"), ("upper leg", "lower leg", "foot")
-
-
-def _charts(side: str, parts: tuple[str, ...]) -> list[int]:
-    return [chart for chart, name in enumerate(NAMES) if name.startswith(tuple(f"{side} {part}" for part in parts))]
-
-
-CHAINS = tuple((_charts("left", parts), _charts("right", parts)) for parts in (_ARM, _LEG))
+CHAINS = tuple((side_charts("left", *limbs), side_charts("right", *limbs)) for limbs in (_ARM, _LEG))
 
 
 def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:

@@ -14,8 +14,18 @@ from ddp_video.sparse import ActiveSites
 from ddp_video.train import losses
 from ddp_video.train.targets import Assignment, assign, rows_of_people
 
-# lambda_1, lambda_2, lambda_3 of the paper.
-WEIGHTS = {"class": 1, "box": 1, "centerness": 1, "mask": 5, "dense_mask": 5, "part": 1, "uv": 10, "smooth": 1}
+# lambda_1, lambda_2, lambda_3 of the paper; the side's is ours.
+WEIGHTS = {
+    "class": 1,
+    "box": 1,
+    "centerness": 1,
+    "mask": 5,
+    "dense_mask": 5,
+    "part": 1,
+    "side": 2,
+    "uv": 10,
+    "smooth": 1,
+}
 # The mask heads of so many positive locations a batch are run: neighbours of one person would say nearly the same.
 MAX_MASKS = 64
 
@@ -81,7 +91,7 @@ def active_sites(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth: bool) -> dict[str, Tensor]:
-    """L_I, L_UV and L_s (eqs. 9, 12); all labelled sites count alike, whoever owns them."""
+    """L_I, L_UV and L_s (eqs. 9, 12), and the sides'; all labelled sites count alike, whoever owns them."""
     image, y, x = sites.unbind(1)
     part = batch.part[image, y, x].long()
     i, u, v = losses.split_iuv(logits)
@@ -89,6 +99,7 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
     nothing = logits.sum() * 0  # keeps the branch in the graph
     terms = {
         "part": losses.part_loss(i[labelled], part[labelled]) if labelled.any() else nothing,
+        "side": losses.side_loss(i[labelled], part[labelled], owner[labelled]) if labelled.any() else nothing,
         "uv": losses.uv_loss(u[charted], v[charted], part[charted], batch.uv[image, :, y, x][charted])
         if charted.any()
         else nothing,

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from ddp_video.charts import MIRROR, NAMES
 from ddp_video.train import losses
 
 
@@ -70,6 +71,33 @@ def test_part_loss():
         expected += (math.log(sum(math.exp(x) for x in row)) - row[chart]) / 6
     assert losses.part_loss(logits, part).item() == pytest.approx(expected, rel=1e-12)
     assert gradcheck(lambda x: losses.part_loss(x, part), logits.requires_grad_())
+
+
+def test_side_loss():
+    """Literally: the limb's charts by name, the other side's by the mirror table; heads and trunks have no part in it."""
+    logits, part = torch.randn(600, 25, dtype=torch.float64) * 2, torch.randint(0, 25, (600,))
+    owner = torch.randint(0, 3, (600,))
+    limbs = {}
+    for row, chart, person in zip(logits.tolist(), part.tolist(), owner.tolist(), strict=True):
+        name = NAMES[chart].removesuffix(" back").removesuffix(" front")
+        if name.split()[0] in ("left", "right"):
+            own = [c for c in range(1, 25) if NAMES[c].startswith(name)]
+            here, there = (sum(math.exp(row[c]) for c in charts) for charts in (own, [MIRROR[c] for c in own]))
+            limbs.setdefault((person, name), []).append(-math.log(here / (here + there)))
+    assert len(limbs) == 3 * 12
+    weights = [math.sqrt(len(values)) for values in limbs.values()]
+    means = [sum(values) / len(values) for values in limbs.values()]
+    expected = sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)
+    assert losses.side_loss(logits, part, owner).item() == pytest.approx(expected, rel=1e-12)
+    assert gradcheck(lambda x: losses.side_loss(x, part[:30], owner[:30]), logits[:30].requires_grad_())
+
+
+def test_side_loss_is_zero_without_limbs():
+    trunk = torch.tensor([0, 1, 2, 23, 24])
+    logits = torch.randn(5, 25, requires_grad=True)
+    loss = losses.side_loss(logits, trunk, torch.zeros(5, dtype=torch.int64))
+    loss.backward()
+    assert loss == 0 and not logits.grad.any()
 
 
 def test_uv_loss_looks_at_the_true_chart_only():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -61,7 +60,7 @@ def train(
 
     With several GPUs (or processes): torchrun --nproc-per-node N -m ddp_video.cli.main train ...
     """
-    from ddp_video.train.run import start
+    from ddp_video.train.run import process_rank, start
 
     if config_file and preset:
         raise click.UsageError("give --config or --preset, not both")
@@ -80,5 +79,6 @@ def train(
         tensorboard=tensorboard,
         quiet=quiet,
     )
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+    rank, _ = process_rank()
+    if rank == 0:  # of torchrun's processes one speaks
         click.echo(f"weights in {weights}")

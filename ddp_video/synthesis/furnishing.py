@@ -11,11 +11,13 @@ from ddp_video.synthesis.actor import Actor
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
 from ddp_video.synthesis.greenery import bush, tree
+from ddp_video.synthesis.litter import KINDS, lying_about
 from ddp_video.synthesis.props import Prop
 from ddp_video.synthesis.rotation import from_vector
 from ddp_video.synthesis.vehicles import parked
 
 _GAP = 0.04  # m, at least, between a person and a thing
+_LITTERED = 0.35  # how often things lie about where there are people; twice as often where there are none
 
 
 class Furnisher:
@@ -34,6 +36,8 @@ class Furnisher:
         around = self._street(rng, actors, camera, distance) if outdoors else []
         if not outdoors or rng.random() < 0.5:
             around += self._furniture(rng, actors, camera, distance)
+        if rng.random() < (_LITTERED if actors else 2 * _LITTERED):
+            around += self._litter(rng, actors, camera, distance)
         return [*self._seats(rng, actors), *around, *self._balls(rng, actors)]
 
     def _seats(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
@@ -105,6 +109,15 @@ class Furnisher:
             for _ in range(rng.integers(1, 5)):
                 place = _somewhere(rng, camera, max(distance, 4.0), 0.8, 3.5)
                 groups.append(tree(rng, place, leaves, bark) if rng.random() < 0.5 else bush(rng, place, leaves))
+        return [prop for group in groups if _fits(rng, group, taken, actors, camera, distance) for prop in group]
+
+    def _litter(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+        """Things lying and standing about on the ground."""
+        taken = self._taken(actors)
+        groups = [
+            lying_about(rng, str(rng.choice(KINDS)), _somewhere(rng, camera, distance, 0.55, 2.0), self.textures)
+            for _ in range(rng.integers(1, 7))
+        ]
         return [prop for group in groups if _fits(rng, group, taken, actors, camera, distance) for prop in group]
 
     def _taken(self, actors: list[Actor]) -> np.ndarray:

@@ -7,16 +7,13 @@ import math
 import numpy as np
 
 from ddp_video.synthesis import materials as m
-from ddp_video.synthesis.props import Prop, Shape, ball, join, lathe, stand
+from ddp_video.synthesis.props import Prop, Shape, join, lathe, lump, stand
 
 
 def _lump(rng: np.random.Generator, radius: float) -> Shape:
-    """A ball with bumps; its skin repeats the texture of leaves about once in 0.7 m."""
-    shape = ball(1.0)
-    phase, wave = rng.uniform(0, 6.28, (4, 1)), rng.normal(0, 3.0, (4, 3))
-    bumps = 1 + 0.13 * np.sin(wave @ shape.vertices.T + phase).sum(0)
-    stretch = radius * rng.uniform(0.75, 1.25, 3)
-    return Shape(shape.vertices * bumps[:, None] * stretch, shape.faces, shape.corner_uv * 1.4 * radius)
+    """Leaves; their texture is repeated about once in 0.7 m."""
+    shape = lump(rng, radius * rng.uniform(0.75, 1.25, 3))
+    return Shape(shape.vertices, shape.faces, shape.corner_uv * 1.4 * radius)
 
 
 def _material(rng: np.random.Generator) -> np.ndarray:

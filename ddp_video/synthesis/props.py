@@ -71,6 +71,14 @@ def ball(radius: float, centre=(0.0, 0.0, 0.0)) -> Shape:
     return shape.moved(centre)
 
 
+def lump(rng: np.random.Generator, size) -> Shape:
+    """A ball with bumps, of about `size` [3] m from its middle."""
+    shape = ball(1.0)
+    phase, wave = rng.uniform(0, 6.28, (4, 1)), rng.normal(0, 3.0, (4, 3))
+    bumps = 1 + 0.13 * np.sin(wave @ shape.vertices.T + phase).sum(0)
+    return Shape(shape.vertices * bumps[:, None] * np.asarray(size), shape.faces, shape.corner_uv)
+
+
 def cushion(size, power: float = 0.35, offset=(0.0, 0.0, 0.0)) -> Shape:
     """A soft box (a superellipsoid) standing on the ground."""
     angle, height = np.linspace(0, 2 * math.pi, 24, endpoint=False), np.linspace(-math.pi / 2, math.pi / 2, 11)

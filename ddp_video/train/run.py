@@ -50,8 +50,7 @@ def start(
     state = read_checkpoint(out) if resume else None
     with ExitStack() as pools:
         if generators:
-            # Before the processes join: forking comes first. torchrun says who is who.
-            rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+            rank, world = process_rank()  # asked before the processes join: forking comes first
             seen = state["step"] * config.batch_size * world if state else 0
 
             def pool(source: Generated) -> Pool:
@@ -75,6 +74,11 @@ def start(
     if dist.is_initialized():
         dist.destroy_process_group()
     return weights
+
+
+def process_rank() -> tuple[int, int]:
+    """Which of how many processes this one is, as torchrun says."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _model(config: TrainConfig, init: str, charts: str) -> DDP:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def video(tmp_path):
 def start(mode, *arguments):
     command = [sys.executable, "-c", COMMAND, mode, "infer", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=child_environment(), **pipes)
+    # A shell's background jobs, and their children, are deaf to it otherwise.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, env=child_environment(), preexec_fn=listen, **pipes)
 
 
 def wait_for(path: Path, child: subprocess.Popen) -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from ddp_video.cli.main import main
 from ddp_video.errors import DataError
-from ddp_video.synthesis import accessories, greenery, props, vehicles, wardrobe
+from ddp_video.synthesis import accessories, greenery, litter, props, vehicles, wardrobe
 from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
 from ddp_video.synthesis.post import metered
 from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
 from ddp_video.synthesis.rotation import from_vector
 from ddp_video.synthesis.shutter import smear
+
+TEXTURES = {finish: [0] for finish in ("wood", "cloth", "photo")}
 
 # ---------------------------------------------------------------- things in hands
 
@@ -135,7 +137,12 @@ def volume(shape) -> float:
 def test_closed_shapes_face_outwards():
     rng = np.random.default_rng(1)
     for _ in range(5):
-        for thing in (*vehicles.car(rng, (0, 0), 0.0), *greenery.bush(rng, (0, 0), [0])):
+        lying = [
+            thing
+            for kind in ("heap", "bag", "stone", "paper")
+            for thing in litter.lying_about(rng, kind, (0, 0), TEXTURES)
+        ]
+        for thing in (*vehicles.car(rng, (0, 0), 0.0), *greenery.bush(rng, (0, 0), [0]), *lying):
             assert volume(thing) > 0
         assert all(volume(thing) > 0 for thing in greenery.tree(rng, (0, 0), [0], [0]))
         back, top = np.array([0, 0.1, 1.6]), np.array([0, 0, 1.7])
@@ -151,6 +158,32 @@ def test_cars_are_as_large_as_cars():
         assert 1.3 < np.ptp(corners[:, 2]) < 2.4
         assert abs(corners[:, 2].min()) < 0.02
         assert np.linalg.norm(corners[:, :2].mean(0) - [3, 9]) < 0.6
+
+
+@pytest.mark.parametrize("kind", litter.KINDS)
+def test_what_lies_about_lies_on_the_ground(kind):
+    """Where it was put, resting on the ground or sunk into it, and no larger than somebody who lies or stands."""
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        corners = np.concatenate([p.vertices for p in litter.lying_about(rng, kind, (3.0, 9.0), TEXTURES)])
+        assert -0.4 < corners[:, 2].min() < 0.03 < corners[:, 2].max() < 2.5
+        low, high = corners[:, :2].min(0), corners[:, :2].max(0)
+        assert (low < [3, 9]).all() and (high > [3, 9]).all() and (high - low < 4).all()
+
+
+def test_what_lies_about_touches_nobody(toy):
+    """However much lies about: nothing stands where somebody is."""
+    rng, things = np.random.default_rng(4), 0
+    for _ in range(8):
+        scene = toy.scenes.draw(rng, framing="above", backdrop="outdoors")
+        around = toy.scenes.furnisher._litter(rng, scene.actors, scene.camera, 8.0)
+        things += len(around)
+        for prop in around:
+            low, high = prop.vertices.min(0)[:2], prop.vertices.max(0)[:2]
+            for actor in scene.actors:
+                points = actor.points(0, toy.model)[:, :2]
+                assert not ((points > low) & (points < high)).all(1).any()
+    assert things > 15
 
 
 # ---------------------------------------------------------------- captured motion

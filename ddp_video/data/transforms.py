@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -28,23 +29,30 @@ class Augmentation:
     zoom: tuple[float, float] = (0.75, 2.0)  # elsewhere: of the scale at which the picture's short side fills the crop
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
-    mosaic: float = 0.15  # share of crops made of four, each at half the size: many and small people
+    mosaic: float = (
+        0.3  # share of crops made of four or nine, each at half or a third of the size: many and small people
+    )
     mirror: float = 0.5
     hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
     widen_sites: int = 2  # the IUV branch sees the true masks grown by 0 to so many cells, as predicted masks will be
     ragged: float = 0.4  # share of crops in which those masks also hold, or lack, some blobs, as predicted masks will
 
 
+def draw_tiles(size: int, augmentation: Augmentation, rng: np.random.Generator) -> int:
+    """How many samples a crop shows side by side: 1, 2, or 3 where a third of its size is whole cells."""
+    if rng.random() >= augmentation.mosaic:
+        return 1
+    return 3 if size % (3 * STRIDE) == 0 and rng.random() < 0.5 else 2
+
+
 def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
-    """A random crop of size x size px: of one sample, or a mosaic of four.
+    """A random crop of size x size px: of one sample, or a mosaic of four or nine (see `draw_tiles`).
 
     size is a multiple of 64. Everything drawn comes from `rng`.
     """
-    if len(samples) == 1:
-        layers = _warp(samples[0], _random_matrix(samples[0], size, augmentation, rng), size)
-    else:
-        tiles = [_warp(s, _random_matrix(s, size // 2, augmentation, rng), size // 2) for s in samples]
-        layers = _mosaic(tiles)
+    side = size // math.isqrt(len(samples))
+    tiles = [_warp(sample, _random_matrix(sample, side, augmentation, rng), side) for sample in samples]
+    layers = _mosaic(tiles) if len(tiles) > 1 else tiles[0]
     if rng.random() < augmentation.mirror and not any(s.points is not None for s in samples):
         layers = _mirrored(layers)
     if rng.random() < augmentation.hide:
@@ -160,11 +168,12 @@ def _scatter(points: np.ndarray, matrix: np.ndarray, grid: int) -> tuple[np.ndar
 
 
 def _mosaic(tiles: list[_Layers]) -> _Layers:
-    """Four layers of one size as a 2x2 block; people are numbered on."""
+    """Layers of one size as a square block of them, row by row; people are numbered on."""
+    side = math.isqrt(len(tiles))
     first = np.cumsum([0] + [len(tile.has_dense) for tile in tiles])
 
     def block(parts):
-        return np.concatenate([np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)], 0)
+        return np.concatenate([np.concatenate(parts[n : n + side], 1) for n in range(0, len(parts), side)], 0)
 
     def renumbered(name):
         maps = [getattr(tile, name) for tile in tiles]

@@ -33,7 +33,7 @@ class TrainConfig:
     precision: str = "bf16"  # 'fp32', 'bf16' or 'fp16' (autocast; fp16 with loss scaling)
     frozen_stages: int = 2  # of the backbone: the stem, and all up to stride 4
     seed: int = 0
-    mosaic: float = 0.15  # share of crops put together from four pictures
+    mosaic: float = 0.3  # share of crops put together from four or nine pictures
     validate_every: int = 250  # steps
     validation_pictures: int = 48
 

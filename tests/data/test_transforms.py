@@ -8,7 +8,8 @@ import pytest
 from ddp_video import charts
 from ddp_video.data import transforms
 from ddp_video.data.sample import IGNORE, UNLABELLED, Sample
-from ddp_video.data.transforms import Augmentation, plain_crop, train_crop
+from ddp_video.data.transforms import Augmentation, draw_tiles, plain_crop, train_crop
+from ddp_video.structures import STRIDE
 
 
 def painted_sample(height=200, width=260, points=False):
@@ -109,15 +110,38 @@ def test_points_label_the_cells_that_they_fall_into(geometry_only):
         assert np.median(u) < 8  # a cell is 4 px wide, 8 grey levels
 
 
-def test_boxes_hold_their_people(geometry_only):
+@pytest.mark.parametrize("tiles", [2, 3])
+def test_boxes_hold_their_people(geometry_only, tiles):
     for seed in range(12):
-        crop = train_crop([painted_sample()] * 4, 128, geometry_only, np.random.default_rng(seed))
+        crop = train_crop([painted_sample()] * tiles**2, 192, geometry_only, np.random.default_rng(seed))
         assert len(crop.boxes) == len(crop.has_dense) == len(set(np.unique(crop.instance)) - {0, IGNORE})
         for number, (x0, y0, x1, y1) in enumerate(crop.boxes, 1):
             y, x = np.nonzero(crop.instance == number)
             assert len(x) >= 4
             assert (4 * x + 2 >= x0).all() and (4 * x + 2 <= x1).all()
             assert (4 * y + 2 >= y0).all() and (4 * y + 2 <= y1).all()
+
+
+@pytest.mark.parametrize("tiles", [2, 3])
+def test_a_mosaic_shows_its_samples_row_by_row(geometry_only, tiles):
+    """Each sample is one person who fills it, all on one chart."""
+    chart = np.arange(1, tiles**2 + 1).reshape(tiles, tiles)
+    image, everywhere = np.zeros((256, 256, 3), np.uint8), np.ones((256, 256), np.uint8)
+    samples = [
+        Sample(image, everywhere, everywhere > 0, np.ones(1, bool), everywhere * np.uint8(c), image[..., :2])
+        for c in chart.flat
+    ]
+    crop = train_crop(samples, 192, geometry_only, np.random.default_rng(0))
+    middles = 192 // STRIDE // tiles * (np.arange(tiles) + 0.5)
+    at = np.ix_(middles.astype(int), middles.astype(int))
+    assert np.array_equal(crop.part[at], chart)
+    assert np.array_equal(crop.instance[at], chart)  # numbered on from tile to tile
+
+
+def test_thirds_are_whole_cells():
+    rng = np.random.default_rng(0)
+    drawn = {size: {draw_tiles(size, Augmentation(mosaic=0.5), rng) for _ in range(64)} for size in (128, 192, 576)}
+    assert drawn == {128: {1, 2}, 192: {1, 2, 3}, 576: {1, 2, 3}}
 
 
 def test_widened_sites_are_background_next_to_people(geometry_only):

@@ -29,9 +29,7 @@ class Augmentation:
     zoom: tuple[float, float] = (0.75, 2.0)  # elsewhere: of the scale at which the picture's short side fills the crop
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
-    mosaic: float = (
-        0.3  # share of crops made of four or nine, each at half or a third of the size: many and small people
-    )
+    mosaic: float = 0.3  # share of crops made of four or nine, each at half or a third of the size: many small people
     mirror: float = 0.5
     hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
     widen_sites: int = 2  # the IUV branch sees the true masks grown by 0 to so many cells, as predicted masks will be

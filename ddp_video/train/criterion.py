@@ -15,17 +15,8 @@ from ddp_video.train import losses
 from ddp_video.train.targets import Assignment, assign, rows_of_people
 
 # lambda_1, lambda_2, lambda_3 of the paper; the side's is ours.
-WEIGHTS = {
-    "class": 1,
-    "box": 1,
-    "centerness": 1,
-    "mask": 5,
-    "dense_mask": 5,
-    "part": 1,
-    "side": 2,
-    "uv": 10,
-    "smooth": 1,
-}
+WEIGHTS = {"class": 1, "box": 1, "centerness": 1, "mask": 5, "dense_mask": 5}
+WEIGHTS |= {"part": 1, "side": 2, "uv": 10, "smooth": 1}
 # The mask heads of so many positive locations a batch are run: neighbours of one person would say nearly the same.
 MAX_MASKS = 64
 

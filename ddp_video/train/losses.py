@@ -54,7 +54,7 @@ def side_loss(logits: Tensor, part: Tensor, owner: Tensor) -> Tensor:
     """Cross-entropy of left against right, given the kind of limb, where every limb of a person weighs the root of its sites.
 
     Not in the paper. Among all sites the mean cross-entropy of charts is that of trunks and thighs; here a foot of 16 sites
-    counts a fifth of a thigh of 400. The mean over a limb's sites is weighed, so 0 where there are no limbs.
+    counts a fifth of a thigh of 400. 0 where there are no limbs.
 
     Args:
         logits: [M, 25]. part: [M] int64, true charts in 0..24. owner: [M] int64, 0 or more.

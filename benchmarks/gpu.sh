@@ -33,13 +33,13 @@ if [ "$train" != 0 ]; then
     # What cannot work shall fail now, not after the lent minutes.
     [ -f "$pack" ] || { echo "no .gpu/people.pack to train with" >&2; exit 1; }
     python3 -c 'import ddp_video.cli.main, ddp_video.train.run, torch; assert torch.cuda.is_available(), "no GPU"'
-    python3 -c 'import sys; from ddp_video.synthesis.generator import Generator as G; G(sys.argv[1], 512).draw(0, 0)' "$pack"
+    python3 -c 'import sys; from ddp_video.synthesis.generator import Generator as G; G(sys.argv[1], 576).draw(0, 0)' "$pack"
     start=(--init ddp_lite)
     [ ! -f .gpu/init.safetensors ] || start=(--init .gpu/init.safetensors)
     [ ! -f "$work/checkpoint.pt" ] || start=(--resume)
     cores=$(nproc)
     python3 -m ddp_video train --data "synthetic:$pack" -o "$work" "${start[@]}" --minutes "$train" --workers 4 \
-        --generators "$((cores > 8 ? cores - 6 : 2))" --set batch_size=48 --set size=512 --set lr=1.5e-3 \
+        --generators "$((cores > 8 ? cores - 6 : 2))" --set batch_size=48 --set size=576 --set lr=1.5e-3 \
         --set ema=0.998 --set validate_every=1000 --quiet "$@"
     cp "$work"/*.safetensors "$work/log.jsonl" "$out"
     find "$work" -name '*.jpg' | sort | tail -n 2 | xargs -r cp -t "$out"

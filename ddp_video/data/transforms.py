@@ -166,7 +166,7 @@ def _scatter(points: np.ndarray, matrix: np.ndarray, grid: int) -> tuple[np.ndar
 
 
 def _mosaic(tiles: list[_Layers]) -> _Layers:
-    """Layers of one size as a square block of them, row by row; people are numbered on."""
+    """Layers of one size as a square block of them, row by row; people are numbered on, and ignored once numbers run out."""
     side = math.isqrt(len(tiles))
     first = np.cumsum([0] + [len(tile.has_dense) for tile in tiles])
 
@@ -175,9 +175,8 @@ def _mosaic(tiles: list[_Layers]) -> _Layers:
 
     def renumbered(name):
         maps = [getattr(tile, name) for tile in tiles]
-        return block(
-            [np.where((m > 0) & (m != IGNORE), m + np.uint8(n), m) for m, n in zip(maps, first[:-1], strict=True)]
-        )
+        moved = [np.where(m > 0, np.minimum(m + n, IGNORE), 0) for m, n in zip(maps, first[:-1], strict=True)]
+        return block(moved).astype(np.uint8)
 
     def joined(name):
         return block([getattr(tile, name) for tile in tiles])
@@ -187,7 +186,7 @@ def _mosaic(tiles: list[_Layers]) -> _Layers:
         renumbered("instance"),
         renumbered("cells"),
         joined("dense"),
-        np.concatenate([tile.has_dense for tile in tiles]),
+        np.concatenate([tile.has_dense for tile in tiles])[: IGNORE - 1],
         joined("part"),
         joined("uv"),
     )

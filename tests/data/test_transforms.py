@@ -138,6 +138,21 @@ def test_a_mosaic_shows_its_samples_row_by_row(geometry_only, tiles):
     assert np.array_equal(crop.instance[at], chart)  # numbered on from tile to tile
 
 
+def test_a_mosaic_of_more_people_than_numbers_ignores_the_last(geometry_only):
+    """36 people a tile, 324 in all, of whom 254 can be told apart."""
+    instance = np.kron(1 + np.arange(36, dtype=np.uint8).reshape(6, 6), np.ones((32, 32), np.uint8))
+    image = np.zeros((192, 192, 3), np.uint8)
+    part = np.full((192, 192), 2, np.uint8)
+    sample = Sample(image, instance, part > 0, np.ones(36, bool), part, image[..., :2])
+    whole = replace(geometry_only, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0)
+    crop = train_crop([sample] * 9, 576, whole, np.random.default_rng(0))
+    assert len(crop.boxes) == len(crop.has_dense) == 254
+    shown = [crop.instance[row : row + 48, column : column + 48] for row in (0, 48, 96) for column in (0, 48, 96)]
+    for n, tile in enumerate(shown):
+        expected = {min(36 * n + person, IGNORE) for person in range(1, 37)}
+        assert set(np.unique(tile).tolist()) == expected
+
+
 def test_thirds_are_whole_cells():
     rng = np.random.default_rng(0)
     drawn = {size: {draw_tiles(size, Augmentation(mosaic=0.5), rng) for _ in range(64)} for size in (128, 192, 576)}

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -19,6 +20,7 @@ from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import Clip, infer
 from ddp_video.predictions import PredictionWriter
+from ddp_video.streaming import sent_ahead
 from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
 from ddp_video.temporal.tracking import Tracker
 from ddp_video.video import VideoReader
@@ -83,7 +85,7 @@ def _watched(watch: Stopwatch, predictor: DDPPredictor) -> Iterator[None]:
         for patched in (
             patch.object(VideoReader, "batches", lambda reader, size: watch.items(read(reader, size), "decode")),
             patch.object(pipeline, "ahead", lambda source, depth: _OnThisThread(source)),
-            patch.object(predictor, "predict_all", lambda batches: ((one, predictor.predict(one)) for one in batches)),
+            patch.object(predictor, "predict_all", partial(sent_ahead, send=predictor.predict, window=0)),
             patch.object(pictures, "STYLES", styles),
             watch.calls(predictor, "_prepare", "prepare"),
             watch.calls(model, "forward", "rest of the network"),

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,7 @@ from ddp_video.model.scale import fitted
 from ddp_video.pictures import PictureSettings, PictureWriters
 from ddp_video.predictions import PredictionWriter, round_to_half
 from ddp_video.runs import RunFolder, run_name, versions
-from ddp_video.streaming import Stage, ahead
+from ddp_video.streaming import Stage, ahead, sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
 from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
@@ -101,10 +102,7 @@ def infer(
 
     def steps(store: PredictionWriter) -> Iterator[Step]:
         smoother = Smoother(smoothing or SmoothingSettings(radius=0), flow)
-
-        def one_by_one(batches: Iterator[FrameBatch]) -> Iterator[tuple[FrameBatch, list[FramePrediction]]]:
-            return ((batch, predictor.predict(batch)) for batch in batches)
-
+        one_by_one = partial(sent_ahead, send=predictor.predict, window=0)
         predict_all = getattr(predictor, "predict_all", one_by_one)
 
         def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:

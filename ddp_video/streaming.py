@@ -84,7 +84,7 @@ def ahead(source: Iterable[Item], depth: int) -> Stage[Item]:
 
 
 def sent_ahead(source: Iterable[Item], send: Callable[[Item], Answer], window: int) -> Iterator[tuple[Item, Answer]]:
-    """Every item with what `send` gives for it, in order; the next `window` are sent before one comes out."""
+    """Every item with what `send` gives for it, in order; the next `window` (0: none) are sent before one comes out."""
     sent: deque[tuple[Item, Answer]] = deque()
     for item in source:
         sent.append((item, send(item)))

@@ -113,7 +113,7 @@ class DDPPredictor:
         """
         threads = torch.get_num_threads()
         if self.device.type != "cpu" or threads == 1:
-            yield from ((batch, self.predict(batch)) for batch in batches)
+            yield from sent_ahead(batches, self.predict, 0)
             return
         pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -33,11 +34,12 @@ class Furnisher:
         self, rng: np.random.Generator, actors: list[Actor], camera: Camera, distance: float, outdoors: bool
     ) -> list[Prop]:
         """Things for people in a picture, the first of whom stands `distance` m away."""
-        around = self._street(rng, actors, camera, distance) if outdoors else []
+        where = self._taken(actors), actors, camera, distance
+        around = _fitting(rng, self._street(rng, camera, distance), *where) if outdoors else []
         if not outdoors or rng.random() < 0.5:
-            around += self._furniture(rng, actors, camera, distance)
+            around += _fitting(rng, self._furniture(rng, actors, camera, distance), *where)
         if rng.random() < (_LITTERED if actors else 2 * _LITTERED):
-            around += self._litter(rng, actors, camera, distance)
+            around += _fitting(rng, self._litter(rng, camera, distance), *where)
         return [*self._seats(rng, actors), *around, *self._balls(rng, actors)]
 
     def _seats(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
@@ -83,23 +85,17 @@ class Furnisher:
                 thrown.append(props.place(props.ball(radius), rng, at, 0.0, self.textures))
         return thrown
 
-    def _furniture(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+    def _furniture(self, rng, actors: list[Actor], camera: Camera, distance: float) -> Iterator[list[Prop]]:
         """Furniture and the like around people."""
         if actors and rng.random() < 0.35:
-            return []
-        taken = self._taken(actors)
-        things: list[Prop] = []
+            return
         for _ in range(rng.integers(1, 7) if actors else rng.integers(3, 12)):
             place = _somewhere(rng, camera, distance, 0.55, 2.0)
             shape = props.furniture(str(rng.choice(props.KINDS)), rng)
-            prop = props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)
-            if _fits(rng, [prop], taken, actors, camera, distance):
-                things.append(prop)
-        return things
+            yield [props.place(shape, rng, place, rng.uniform(0, 2 * math.pi), self.textures)]
 
-    def _street(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+    def _street(self, rng, camera: Camera, distance: float) -> list[list[Prop]]:
         """Trees, bushes and parked cars."""
-        taken = self._taken(actors)
         groups: list[list[Prop]] = []
         if rng.random() < 0.35:
             place = _somewhere(rng, camera, max(distance, 6.0), 0.8, 3.0)
@@ -109,16 +105,14 @@ class Furnisher:
             for _ in range(rng.integers(1, 5)):
                 place = _somewhere(rng, camera, max(distance, 4.0), 0.8, 3.5)
                 groups.append(tree(rng, place, leaves, bark) if rng.random() < 0.5 else bush(rng, place, leaves))
-        return [prop for group in groups if _fits(rng, group, taken, actors, camera, distance) for prop in group]
+        return groups
 
-    def _litter(self, rng, actors: list[Actor], camera: Camera, distance: float) -> list[Prop]:
+    def _litter(self, rng, camera: Camera, distance: float) -> list[list[Prop]]:
         """Things lying and standing about on the ground."""
-        taken = self._taken(actors)
-        groups = [
+        return [
             lying_about(rng, str(rng.choice(KINDS)), _somewhere(rng, camera, distance, 0.55, 2.0), self.textures)
             for _ in range(rng.integers(1, 7))
         ]
-        return [prop for group in groups if _fits(rng, group, taken, actors, camera, distance) for prop in group]
 
     def _taken(self, actors: list[Actor]) -> np.ndarray:
         """[n, 2] points on the ground that people cover at the beginning or end of their performances."""
@@ -133,6 +127,11 @@ def _somewhere(
     """A place [2] on the ground about in view, at between `nearest` and `farthest` times the distance."""
     away = distance * rng.uniform(nearest, farthest)
     return camera.position[:2] + np.array([rng.uniform(-1.2, 1.2) * camera.view[0] * away, away])
+
+
+def _fitting(rng, things: Iterable[list[Prop]], taken: np.ndarray, actors, camera, distance) -> list[Prop]:
+    """The parts of those things that fit (see `_fits`)."""
+    return [prop for thing in things if _fits(rng, thing, taken, actors, camera, distance) for prop in thing]
 
 
 def _fits(rng, thing: list[Prop], taken: np.ndarray, actors: list[Actor], camera: Camera, distance: float) -> bool:

@@ -90,7 +90,7 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
     nothing = logits.sum() * 0  # keeps the branch in the graph
     terms = {
         "part": losses.part_loss(i[labelled], part[labelled]) if labelled.any() else nothing,
-        "side": losses.side_loss(i[labelled], part[labelled], owner[labelled]) if labelled.any() else nothing,
+        "side": losses.side_loss(i[labelled], part[labelled], owner[labelled]),
         "uv": losses.uv_loss(u[charted], v[charted], part[charted], batch.uv[image, :, y, x][charted])
         if charted.any()
         else nothing,

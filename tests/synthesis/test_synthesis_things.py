@@ -11,7 +11,7 @@ import pytest
 
 from ddp_video.cli.main import main
 from ddp_video.errors import DataError
-from ddp_video.synthesis import accessories, greenery, litter, props, vehicles, wardrobe
+from ddp_video.synthesis import accessories, furnishing, greenery, litter, props, vehicles, wardrobe
 from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
 from ddp_video.synthesis.post import metered
 from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
@@ -176,7 +176,9 @@ def test_what_lies_about_touches_nobody(toy):
     rng, things = np.random.default_rng(4), 0
     for _ in range(8):
         scene = toy.scenes.draw(rng, framing="above", backdrop="outdoors")
-        around = toy.scenes.furnisher._litter(rng, scene.actors, scene.camera, 8.0)
+        furnisher, camera = toy.scenes.furnisher, scene.camera
+        taken = furnisher._taken(scene.actors)
+        around = furnishing._fitting(rng, furnisher._litter(rng, camera, 8.0), taken, scene.actors, camera, 8.0)
         things += len(around)
         for prop in around:
             low, high = prop.vertices.min(0)[:2], prop.vertices.max(0)[:2]

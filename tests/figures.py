@@ -61,4 +61,4 @@ def undecided() -> tuple[OwnOpinion, np.ndarray]:
     bodypix[..., 0] = 1 - person
     box = np.array([[50.0, 25, 190, 290]])
     uv = np.full((*GRID, NUM_CLASSES, 2), 0.5, np.float32)
-    return OwnOpinion(box, person[None], charts, uv, person > 0.5), bodypix
+    return OwnOpinion(box, person[None], charts, uv, person > 0.5, charts), bodypix

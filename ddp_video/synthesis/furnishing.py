@@ -13,7 +13,7 @@ from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.camera import Camera
 from ddp_video.synthesis.greenery import bush, tree
 from ddp_video.synthesis.litter import KINDS, lying_about
-from ddp_video.synthesis.props import Prop
+from ddp_video.synthesis.props import Prop, Shape
 from ddp_video.synthesis.rotation import from_vector
 from ddp_video.synthesis.vehicles import parked
 
@@ -22,10 +22,11 @@ _LITTERED = 0.35  # how often things lie about where there are people; twice as 
 
 
 class Furnisher:
-    """Draws things. textures: ids of the images that they may be covered with, by finish."""
+    """Draws things. textures: ids of the images that they may be covered with, by finish. garments: clothes that may lie
+    about, as worn."""
 
-    def __init__(self, model: BodyModel, textures: dict[str, list[int]]):
-        self.model, self.textures = model, textures
+    def __init__(self, model: BodyModel, textures: dict[str, list[int]], garments: list[Shape]):
+        self.model, self.textures, self.garments = model, textures, garments
         bone = np.array(model.rig.bones)[model.data.bone_index[model.data.landmarks, 0]]
         self._hips = np.array([name.startswith(("root", "pelvis", "upperleg01")) for name in bone])
         self._feet = np.array([name.startswith("foot") for name in bone])
@@ -109,10 +110,11 @@ class Furnisher:
 
     def _litter(self, rng, camera: Camera, distance: float) -> list[list[Prop]]:
         """Things lying and standing about on the ground."""
-        return [
-            lying_about(rng, str(rng.choice(KINDS)), _somewhere(rng, camera, distance, 0.55, 2.0), self.textures)
-            for _ in range(rng.integers(1, 7))
-        ]
+        things = []
+        for _ in range(rng.integers(1, 7)):
+            kind, place = str(rng.choice(KINDS)), _somewhere(rng, camera, distance, 0.55, 2.0)
+            things.append(lying_about(rng, kind, place, self.textures, self.garments))
+        return things
 
     def _taken(self, actors: list[Actor]) -> np.ndarray:
         """[n, 2] points on the ground that people cover at the beginning or end of their performances."""

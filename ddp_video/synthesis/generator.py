@@ -25,6 +25,7 @@ from ddp_video.synthesis.textures import TextureBank
 from ddp_video.synthesis.wardrobe import Wardrobe
 
 MIN_SIZE, MAX_SIZE = 64, 2048
+_LOOSE_CLOTHES = 8  # people whose clothes may lie about
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Generator:
         fabrics = [(k, float(images[k].mean()) / 255) for k in finishes["cloth"]]
         wardrobe = Wardrobe(data, self.model, fabrics)
         backdrops = BackdropMaker(Canvases(tiles, data.backgrounds, data.background_names))
-        furnisher = Furnisher(self.model, finishes)
+        clothes = wardrobe.loose_clothes(np.random.default_rng(0), _LOOSE_CLOTHES)
+        furnisher = Furnisher(self.model, finishes, clothes)
         self.scenes = SceneMaker(self.model, wardrobe, director, backdrops, furnisher, width / height)
         self.renderer = Renderer(self.model, bank, (height, width))
 

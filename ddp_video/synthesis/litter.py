@@ -1,6 +1,6 @@
-"""What lies and stands about on the ground: heaps of cloth, bags, stones, paper, cones, bollards, bins and signs.
+"""What lies and stands about on the ground: clothes, heaps of cloth, bags, stones, paper, cones, bollards, bins and signs.
 
-From above and afar they are as large as people, as coloured, and as unlike the ground.
+From above and afar they are as large as people, as coloured, and as unlike the ground; clothes have arms and legs as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from ddp_video.synthesis.finishes import plain
 from ddp_video.synthesis.props import Prop, Shape, box, cushion, join, lathe, lump, place, stand
 
-KINDS = ("heap", "bag", "stone", "paper", "cone", "bollard", "bin", "sign")
+KINDS = ("clothes", "heap", "bag", "stone", "paper", "cone", "bollard", "bin", "sign")
 _SIGNAL = np.array([(0.1, 0.35, 0.95), (0.1, 0.75, 0.95), (0.15, 0.15, 0.8), (0.2, 0.7, 0.3), (0.7, 0.35, 0.1)])  # BGR
 
 
@@ -28,6 +28,20 @@ def _heap(rng: np.random.Generator) -> Shape:
     return join(lumps)
 
 
+def _dropped(rng: np.random.Generator, garment: Shape) -> Shape:
+    """A garment (as worn, z up) as it falls: flat on its back or front, crumpled, its limbs anyhow."""
+    points = garment.vertices - garment.vertices.mean(0)
+    across, deep, along = points.T * rng.uniform((0.7, 0.15, 0.5), (1.1, 0.5, 1.0))[:, None]
+    side = rng.choice([-1, 1])
+    flat = np.stack([side * across, along, -side * deep], -1)
+    for least, most, size in ((0.7, 1.6, 0.12), (0.2, 0.5, 0.03)):  # of waves, m: bent limbs, folds
+        wave = 2 * math.pi / rng.uniform(least, most, 3)
+        phase = rng.uniform(0, 2 * math.pi, 3)
+        flat += rng.uniform(0, size) * np.sin(flat[:, [1, 0, 0]] * wave + phase) * (1, 1, 0.5)
+    flat[:, 2] -= np.quantile(flat[:, 2], 0.1)
+    return Shape(np.maximum(flat, (-np.inf, -np.inf, 0.0)), garment.faces, garment.corner_uv)
+
+
 def _upright(rng: np.random.Generator, profile, height: float) -> Shape:
     """A surface of revolution through points of (radius, height), in shares of its height, about so wide."""
     return lathe(height * np.array(profile) * [rng.uniform(0.7, 1.3), 1], 12)
@@ -41,11 +55,20 @@ def _grey(rng: np.random.Generator) -> np.ndarray:
     return plain(rng.uniform(0.2, 0.95) * rng.uniform(0.85, 1.0, 3), rng.uniform(0, 0.1), 10)
 
 
-def lying_about(rng: np.random.Generator, kind: str, at, textures: dict[str, list[int]]) -> list[Prop]:
-    """A thing of one of KINDS on the ground at (x, y), of one or two materials; textures: image ids by finish."""
+def lying_about(
+    rng: np.random.Generator, kind: str, at, textures: dict[str, list[int]], garments: list[Shape]
+) -> list[Prop]:
+    """A thing of one of KINDS on the ground at (x, y), of one or two materials.
+
+    textures: image ids by finish. garments: what clothes there are, as worn.
+    """
     u, yaw = rng.uniform, rng.uniform(0, 2 * math.pi)
-    if kind in ("heap", "bag", "bin"):
-        if kind == "heap":
+    if kind in ("clothes", "heap", "bag", "bin"):
+        if kind == "clothes":
+            shape = _dropped(rng, garments[rng.integers(len(garments))])
+            if u() < 0.4:  # for roadworks and sport
+                return [stand(shape, _bright(rng), 0, at, yaw)]
+        elif kind == "heap":
             shape = _heap(rng)
         elif kind == "bag":
             shape = cushion((u(0.25, 0.6), u(0.15, 0.35), u(0.2, 0.5)), u(0.3, 0.6))

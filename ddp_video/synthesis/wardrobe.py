@@ -14,8 +14,9 @@ from ddp_video.synthesis.meshes import faces_inside
 from ddp_video.synthesis.outfits import Levels, draw_outfit
 from ddp_video.synthesis.pack import Garment, Pack, fit
 from ddp_video.synthesis.person import Assembly, Person
+from ddp_video.synthesis.props import Shape
 from ddp_video.synthesis.raster import ALPHA_TEST, BIAS_SHIFT, CULL_BACK
-from ddp_video.synthesis.tailor import Piece, Tailor
+from ddp_video.synthesis.tailor import Cut, Piece, Tailor
 from ddp_video.synthesis.textures import luminance
 
 _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, and what wins where surfaces nearly touch
@@ -111,6 +112,18 @@ class Wardrobe:
             wears=wears,
             grip=grip,
         )
+
+    def loose_clothes(self, rng: np.random.Generator, people: int) -> list[Shape]:
+        """Tops and trousers of so many random people, by themselves and as worn."""
+        clothes = []
+        for _ in range(people):
+            identity = draw_identity(rng, list(self.model.expression))
+            vertices, _ = self.model.shape(self.model.coefficients(identity.phenotype), identity.face)
+            for _, pattern in draw_outfit(rng, self._levels, identity.female):
+                if isinstance(pattern, Cut):
+                    piece = self.tailor.make(vertices, pattern)
+                    clothes.append(Shape(piece.rest, piece.faces, piece.corner_uv))
+        return clothes
 
     def _headwear(
         self, rng: np.random.Generator, vertices: np.ndarray, wears: tuple[str, ...]

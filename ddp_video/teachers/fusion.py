@@ -1,8 +1,9 @@
 """Label maps of a real frame from what its teachers agree on.
 
 BlazePose decides left and right, and which way a body faces; BodyPix and our own model, with their sides merged, decide with
-it where one body part ends and the next begins; two of the three must see a person. What they do not agree on stays a
-gap: UNLABELLED charts, IGNORE where there may be a person. A wrong side is worse than a gap.
+it where one body part ends and the next begins; two of the three must see a person. People too small for BlazePose have the
+charts that our model finds in the picture and in its mirror image alike. What they do not agree on stays a gap: UNLABELLED
+charts, IGNORE where there may be a person. A wrong side is worse than a gap.
 
 Everything happens on the cells of STRIDE px that the network is trained on.
 """
@@ -37,6 +38,8 @@ class Rules:
     free: float = 0.6  # share of a person's cells that no better one has claimed
     landmarks: int = 8  # that are trusted and in the frame, for a person to get charts
     landmarks_inside: float = 0.65  # share of them that lies on the person
+    named: float = 0.25  # share of a person's cells that get a chart; whom nobody can name is seldom a person
+    own_chart: float = 0.7  # mean probability of a chart by our model alone, of people too small for BlazePose
     charts: NamingRules = field(default_factory=NamingRules)
 
 
@@ -70,7 +73,7 @@ def fuse(
     grid = bodypix.shape[:2]
     y, x = ((np.arange(n) + 0.5) * STRIDE for n in grid)
     x, y = np.meshgrid(x, y)
-    by_bodypix = 1 - bodypix[..., 0]
+    by_bodypix, agreed = 1 - bodypix[..., 0], own.agreed(rules.own_chart)
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
     by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
@@ -92,10 +95,16 @@ def fuse(
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
             by_own = np.maximum(by_own, sure)
             continue
+        charts = np.full(free.sum(), UNLABELLED, np.uint8)
+        if witness is None and not sighting.looked:
+            charts = agreed[free]
+        elif witness is not None and _fits(witness, sure, rules):
+            charts = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
+        if (charts != UNLABELLED).mean() < rules.named:
+            by_own = np.maximum(by_own, sure)
+            continue
         instance[free] = instance.max() + 1
-        part[free] = UNLABELLED
-        if witness is not None and _fits(witness, sure, rules):
-            part[free] = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
+        part[free] = charts
     alone = looked & (by_blazepose < rules.denied) & (by_bodypix < rules.denied)
     doubtful = ((by_own > rules.nobody) & ~alone) | (by_blazepose > rules.nobody)
     doubtful |= by_bodypix > np.where(looked, rules.nobody_beside_a_pose, rules.nobody_by_bodypix)

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import torch
 
-from ddp_video.charts import NUM_CLASSES, PART_NAMES, PART_OF_CHART
+from ddp_video.charts import MIRROR, NUM_CLASSES, PART_NAMES, PART_OF_CHART
+from ddp_video.data.sample import UNLABELLED
 from ddp_video.model.predictor import DDPPredictor
-from ddp_video.structures import STRIDE, FrameBatch
+from ddp_video.structures import STRIDE, FrameBatch, FramePrediction
 from ddp_video.teachers.bodypix import OUTPUT_STRIDE, BodyPix
 
 
@@ -19,7 +20,8 @@ class OwnOpinion:
     """Our model on a frame of h x w cells.
 
     boxes: [N, 4] xyxy px. person: [N, h, w] probability. charts: [h, w, 25] probability of each, zero off the cells that it
-    looked at, `seen` [h, w]. uv: [h, w, 25, 2] in 0..1, of every chart.
+    looked at, `seen` [h, w]. uv: [h, w, 25, 2] in 0..1, of every chart. in_mirror: [h, w, 25] its charts of the frame's
+    mirror image, mirrored back: a side that it guesses from habit is the other one there.
     """
 
     boxes: np.ndarray
@@ -27,29 +29,47 @@ class OwnOpinion:
     charts: np.ndarray
     uv: np.ndarray
     seen: np.ndarray
+    in_mirror: np.ndarray
+
+    def agreed(self, least: float) -> np.ndarray:
+        """[h, w] uint8 the chart that both looks find the likeliest, with a mean probability of at least `least`; else UNLABELLED."""
+        chart = self.charts.argmax(-1)
+        mean = np.take_along_axis(self.charts + self.in_mirror, chart[..., None], -1)[..., 0] / 2
+        alike = (chart > 0) & (self.in_mirror.argmax(-1) == chart) & (mean >= least)
+        return np.where(alike, chart, UNLABELLED).astype(np.uint8)
 
 
 def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     """Our model's opinion on image [H, W, 3] uint8 RGB."""
-    data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-    frame = FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
-    prediction = predictor.for_clip(lambda: frame).predict(frame)[0]  # each picture at the size that its people need
+    prediction, seen, charts = _look(predictor, image)
+    *_, in_mirror = _look(predictor, image[:, ::-1])
     size = cells_of(image)
-    dense = prediction.iuv.dense(prediction.grid.size).float()
-    seen = torch.zeros(prediction.grid.size)
-    seen[prediction.iuv.sites[:, 1].long(), prediction.iuv.sites[:, 2].long()] = 1
-    charts = dense[1:NUM_CLASSES].softmax(0).numpy() * seen.numpy()
-    charts = _resize(np.concatenate([np.zeros_like(charts[:1]), charts]).transpose(1, 2, 0), size)
-    charts /= np.maximum(charts.sum(-1, keepdims=True), 1e-6)
-    uv = _resize(dense[NUM_CLASSES:].clamp(0, 1).numpy().transpose(1, 2, 0), size)
+    uv = _resize(
+        prediction.iuv.dense(prediction.grid.size)[NUM_CLASSES:].float().clamp(0, 1).numpy().transpose(1, 2, 0), size
+    )
     masks = prediction.instances.mask_logits.float().sigmoid().numpy()
     return OwnOpinion(
         prediction.instances.boxes_xyxy.numpy(),
         np.stack([_resize(mask, size) for mask in masks]) if len(masks) else np.zeros((0, *size), np.float32),
         charts,
         np.stack([uv[..., :NUM_CLASSES], uv[..., NUM_CLASSES:]], -1),
-        _resize(seen.numpy(), size) > 0.5,
+        seen > 0.5,
+        in_mirror[:, ::-1, MIRROR],
     )
+
+
+def _look(predictor: DDPPredictor, image: np.ndarray) -> tuple[FramePrediction, np.ndarray, np.ndarray]:
+    """One look at image [H, W, 3]: the prediction, the share [h, w] of each cell that it looked at, and charts [h, w, 25]."""
+    data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+    frame = FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
+    prediction = predictor.for_clip(lambda: frame).predict(frame)[0]  # each picture at the size that its people need
+    dense = prediction.iuv.dense(prediction.grid.size).float()
+    seen = torch.zeros(prediction.grid.size)
+    seen[prediction.iuv.sites[:, 1].long(), prediction.iuv.sites[:, 2].long()] = 1
+    charts = dense[1:NUM_CLASSES].softmax(0).numpy() * seen.numpy()
+    charts = _resize(np.concatenate([np.zeros_like(charts[:1]), charts]).transpose(1, 2, 0), cells_of(image))
+    charts /= np.maximum(charts.sum(-1, keepdims=True), 1e-6)
+    return prediction, _resize(seen.numpy(), cells_of(image)), charts
 
 
 def ask_bodypix(bodypix: BodyPix, image: np.ndarray) -> np.ndarray:

@@ -139,8 +139,8 @@ def test_closed_shapes_face_outwards():
     for _ in range(5):
         lying = [
             thing
-            for kind in ("heap", "bag", "stone", "paper")
-            for thing in litter.lying_about(rng, kind, (0, 0), TEXTURES)
+            for kind in ("clothes", "heap", "bag", "stone", "paper")
+            for thing in litter.lying_about(rng, kind, (0, 0), TEXTURES, [props.ball(0.5)])
         ]
         for thing in (*vehicles.car(rng, (0, 0), 0.0), *greenery.bush(rng, (0, 0), [0]), *lying):
             assert volume(thing) > 0
@@ -161,11 +161,12 @@ def test_cars_are_as_large_as_cars():
 
 
 @pytest.mark.parametrize("kind", litter.KINDS)
-def test_what_lies_about_lies_on_the_ground(kind):
+def test_what_lies_about_lies_on_the_ground(kind, toy):
     """Where it was put, resting on the ground or sunk into it, and no larger than somebody who lies or stands."""
     rng = np.random.default_rng(3)
     for _ in range(12):
-        corners = np.concatenate([p.vertices for p in litter.lying_about(rng, kind, (3.0, 9.0), TEXTURES)])
+        thing = litter.lying_about(rng, kind, (3.0, 9.0), TEXTURES, toy.scenes.furnisher.garments)
+        corners = np.concatenate([p.vertices for p in thing])
         assert -0.4 < corners[:, 2].min() < 0.03 < corners[:, 2].max() < 2.5
         low, high = corners[:, :2].min(0), corners[:, :2].max(0)
         assert (low < [3, 9]).all() and (high > [3, 9]).all() and (high - low < 4).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from figures import CENTRE, GRID, SIZE, silhouette, standing, undecided
 
-from ddp_video.charts import MIRROR
+from ddp_video.charts import MIRROR, NUM_CLASSES
 from ddp_video.data.sample import IGNORE, UNLABELLED
 from ddp_video.structures import STRIDE
 from ddp_video.teachers.blazepose import COUNT
@@ -56,10 +56,28 @@ def test_the_mirrored_picture_gets_the_mirrored_charts(back_view):
     assert np.array_equal(there.instance[:, ::-1], back.instance)
 
 
-def test_a_person_without_a_pose_keeps_the_mask_but_has_no_charts():
-    labels = label(None, looked=False)
-    inside = labels.instance == 1
-    assert inside.any() and (labels.part[inside] == UNLABELLED).all()
+def sure_of(chart, in_mirror):
+    """Our model finds one chart everywhere on the person, and another (mirrored back) in the mirror image."""
+    own, bodypix = undecided()
+    looks = [np.eye(NUM_CLASSES, dtype=np.float32)[c] * own.person[0][..., None] for c in (chart, in_mirror)]
+    return replace(own, charts=looks[0], in_mirror=looks[1]), bodypix
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_person_whom_nobody_can_name_is_in_doubt(looked):
+    labels = label(None, looked)
+    assert not (labels.instance == 1).any() and at(labels.instance, 0, 120) == IGNORE and (labels.part == 0).all()
+
+
+def test_small_people_have_the_charts_that_our_model_finds_in_the_mirror_too():
+    labels = label(None, looked=False, opinions=sure_of(10, 10))
+    assert at(labels.instance, 0, 120) == 1 and at(labels.part, 0, 120) == 10
+    guessed = label(None, looked=False, opinions=sure_of(10, MIRROR[10]))
+    assert at(guessed.instance, 0, 120) == IGNORE and (guessed.part == 0).all()
+
+
+def test_people_large_enough_for_blazepose_have_no_charts_without_it():
+    assert not (label(None, looked=True, opinions=sure_of(10, 10)).instance == 1).any()
 
 
 def test_a_person_whom_only_our_model_sees_is_in_doubt_until_blazepose_has_looked():
@@ -75,7 +93,9 @@ def test_a_person_whom_only_our_model_sees_is_in_doubt_until_blazepose_has_looke
 def test_a_person_whom_only_bodypix_sees_is_in_doubt():
     _, bodypix = undecided()
     blank = np.zeros((*GRID, 25), np.float32)
-    own = OwnOpinion(np.zeros((0, 4)), np.zeros((0, *GRID)), blank, np.zeros((*GRID, 25, 2)), np.zeros(GRID, bool))
+    own = OwnOpinion(
+        np.zeros((0, 4)), np.zeros((0, *GRID)), blank, np.zeros((*GRID, 25, 2)), np.zeros(GRID, bool), blank
+    )
     labels = fuse(SIZE, own, bodypix, [Sighting(BOX, True, None)])
     assert at(labels.instance, 0, 120) == IGNORE and not (labels.instance == 1).any()
 

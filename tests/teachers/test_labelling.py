@@ -11,12 +11,18 @@ from figures import SIZE, standing, undecided
 from ddp_video.charts import NUM_CLASSES
 from ddp_video.cli.main import cli
 from ddp_video.data.folder import DenseFolder
+from ddp_video.data.sample import UNLABELLED
 from ddp_video.errors import DataError, WeightsError
+from ddp_video.model.predictor import DDPPredictor
+from ddp_video.model.weights import find_weights, load_model
 from ddp_video.teachers.blazepose import COUNT
 from ddp_video.teachers.fusion import Sighting, fuse
 from ddp_video.teachers.labelling import label_folder
+from ddp_video.teachers.opinions import ask_own_model
 from ddp_video.teachers.witness import Witness
+from ddp_video.video.reader import VideoReader
 
+EXAMPLE = Path(__file__).parents[2] / "examples/people.mp4"
 BODYPIX = Path(__file__).parents[3] / "shared/teachers/bodypix_mobilenet_v1_075_720_1280_16_quant.tflite"
 
 
@@ -61,6 +67,15 @@ def test_pictures_with_maps_are_not_asked_about_again(frames, tmp_path):
     assert label_folder(frames, tmp_path / "maps", again, lambda *done: reports.append(done)).written == 1
     assert again.frames == 2  # a, and the dark one that has none
     assert reports[-1] == (3, 3)
+
+
+def test_our_model_names_most_of_the_example_alike_in_the_mirror():
+    image = next(iter(VideoReader(EXAMPLE))).rgb
+    own = ask_own_model(DDPPredictor(load_model(find_weights("ddp_lite")), "cpu"), image)
+    limbs = (own.charts.argmax(-1) > 2) & (own.charts.max(-1) > 0.5)
+    agreed = own.agreed(0.5)
+    assert limbs.sum() > 100 and (agreed != UNLABELLED)[limbs].mean() > 0.6
+    assert np.array_equal(agreed[agreed != UNLABELLED], own.charts.argmax(-1)[agreed != UNLABELLED])
 
 
 def test_no_pictures_is_an_error(tmp_path):

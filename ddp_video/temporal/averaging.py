@@ -7,36 +7,17 @@ neighbours; no dense 75-channel map is ever made. Frame t is the one being smoot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.charts import IUV_CHANNELS, NUM_CLASSES
-from ddp_video.structures import UNTRACKED, FramePrediction, Instances, SparseIUV
-from ddp_video.temporal.warp import Sampler
-
-# Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others, or neighbours
-# that lost a hand take it from the frame that sees it. Of 8, 3 and 2 on labelled clips, 3 kept most of people.
-MASK_LOGIT_LIMIT = 3.0
-
-# Flow that lost somebody (small, fast, few frames a second) agrees with itself all the same, on the ground behind him. His
-# mask, carried along it, then misses him: below this IoU the neighbour does not count for him.
-CARRIED_IOU = 0.6
+from ddp_video.structures import UNTRACKED, FramePrediction, SparseIUV
+from ddp_video.temporal.people import Neighbour, average_people, pick, settle, through_half
 
 LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones are plain means
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A frame s = t + offset: how frame t reads it, how far that may be trusted ([P] float32 in 0..1), and its alpha."""
-
-    prediction: FramePrediction
-    offset: int
-    sampler: Sampler
-    trust: Tensor
-    alpha: float
 
 
 def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
@@ -62,20 +43,18 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     person (`track_id`), whom the flow carries onto himself. Frame t's own sites stay active, and those join that more than
     half of the trusted weight sees as one person of frame t. The owner of a site is the person with most weight. U and V
     are weighted by the probability of their chart as well. Somebody whom frame t misses and the window has before and
-    after it is put back.
+    after it is put back; somebody whom frame t alone has leaves.
     """
     if (prediction.instances.track_id == UNTRACKED).any():
         raise ValueError(
             f"frame {prediction.index} holds people without track_id; robust smoothing needs Tracker's ids"
         )
-    count = len(prediction.instances)
-    prediction = replace(prediction, instances=_put_back(prediction.instances, neighbours))
+    prediction, seen, witness = settle(prediction, neighbours)
     if len(prediction.instances) == 0:
         return prediction
     window = _Window(prediction, alpha, neighbours)
     weight = window.weight * window.trust
-    carried = _carried(prediction.instances, neighbours)
-    person = window.person(carried)
+    person = window.person(witness)
     weight = weight * (person >= 0)
     candidates = weight.any(1).nonzero()[:, 0]
     weight, person = weight[candidates], person[candidates]
@@ -88,12 +67,11 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     cells, weight, owner = candidates[keep], weight[keep], owner[keep]
     weight = weight * (person[keep] == owner[:, None])
     iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
-    seen = torch.arange(len(prediction.instances), device=owner.device) < count
-    instances = _average_people(prediction.instances, alpha * seen, neighbours, carried)
+    instances = average_people(prediction.instances, alpha * seen, neighbours, witness)
     best_first = instances.scores.argsort(descending=True, stable=True)
     return replace(
         prediction,
-        instances=_rows(instances, best_first),
+        instances=pick(instances, best_first),
         iuv=replace(iuv, owner=best_first.argsort()[iuv.owner]),
     )
 
@@ -128,12 +106,13 @@ class _Window:
             total += neighbour.alpha * neighbour.trust
         return total
 
-    def person(self, carried: Tensor) -> Tensor:
+    def person(self, witness: Tensor) -> Tensor:
         """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive, or somebody not in frame t or
-        not `carried` ([K, N]) there."""
+        whom the
+        neighbour is no `witness` ([K, N]) of."""
         ours = self.prediction.instances.track_id
         owners = []
-        for frame, reached in zip(self.frames, [torch.ones_like(ours, dtype=torch.bool), *carried], strict=True):
+        for frame, reached in zip(self.frames, [torch.ones_like(ours, dtype=torch.bool), *witness], strict=True):
             same = (frame.instances.track_id[:, None] == ours) & reached
             row_of_theirs = torch.where(same.any(1), same.int().argmax(1), -1)
             owners.append(row_of_theirs[frame.iuv.owner])
@@ -161,101 +140,7 @@ class _Window:
         first = self.prediction.iuv
         frame = torch.full_like(cells, int(first.sites[0, 0]) if len(first) else 0)
         sites = torch.stack([frame, cells // columns, cells % columns], 1).to(first.sites.dtype)
-        return SparseIUV(sites, _round(summed, first.logits.dtype), owner)
-
-
-def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instances:
-    """Frame t's people, and after them those that it lacks between two frames that have them.
-
-    Their boxes and scores are interpolated; their masks are left for the average.
-    """
-    nearest: dict[bool, dict[int, tuple[int, Instances, int]]] = {False: {}, True: {}}  # by side of t, by track
-    for neighbour in sorted(neighbours, key=lambda neighbour: abs(neighbour.offset)):
-        side = nearest[neighbour.offset > 0]
-        for row, track in enumerate(neighbour.prediction.instances.track_id.tolist()):
-            side.setdefault(track, (abs(neighbour.offset), neighbour.prediction.instances, row))
-    lacking = sorted((nearest[False].keys() & nearest[True].keys()) - set(instances.track_id.tolist()))
-    for track in lacking:
-        (gap_before, before, i), (gap_after, after, j) = nearest[False][track], nearest[True][track]
-        share = gap_before / (gap_before + gap_after)
-        empty = torch.full_like(before.mask_logits[:1], -MASK_LOGIT_LIMIT)
-        person = Instances(
-            torch.lerp(before.boxes_xyxy[i : i + 1], after.boxes_xyxy[j : j + 1], share),
-            torch.lerp(before.scores[i : i + 1], after.scores[j : j + 1], share),
-            empty,
-            empty,
-            before.track_id[i : i + 1],
-        )
-        instances = Instances(*(torch.cat(pair) for pair in zip(_fields(instances), _fields(person), strict=True)))
-    return instances
-
-
-def _carried(instances: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
-    """[K, N] bool: whether the flow to each neighbour carries its mask of each person onto that of frame t.
-
-    It does for people who have no mask in frame t yet (see `_put_back`).
-    """
-    own = instances.mask_logits.flatten(1) > 0
-    carried = torch.zeros(len(neighbours), len(instances), dtype=torch.bool, device=own.device)
-    for reached, neighbour in zip(carried, neighbours, strict=True):
-        theirs = neighbour.prediction.instances
-        ours, other = (instances.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
-        source = (theirs.mask_logits[other].flatten(1) > 0).float().T.contiguous()
-        sampler = neighbour.sampler
-        warped = F.embedding_bag(sampler.index[0], source, per_sample_weights=sampler.weight[0], mode="sum").T > 0.5
-        together, either = (warped & own[ours]).sum(1), (warped | own[ours]).sum(1)
-        reached[ours] = (together >= CARRIED_IOU * either) | ~own[ours].any(1)
-    return carried
-
-
-def _average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour], carried: Tensor) -> Instances:
-    """Both masks' logits, over the trusted neighbours that hold the same person and are `carried`. alpha: [N] of frame t.
-
-    Scores stay: how sure one frame is tells how good that frame's detection is, and means of them ranked worse.
-    """
-    count, *size = instances.mask_logits.shape
-    own = _masks(instances)
-    total = alpha[:, None, None] * _limit(own)
-    weight = alpha[:, None].expand(count, own.shape[2]).clone()
-    for neighbour, reached in zip(neighbours, carried, strict=True):
-        theirs = neighbour.prediction.instances
-        same = instances.track_id[:, None] == theirs.track_id
-        ours, other = (same & reached[:, None]).nonzero(as_tuple=True)
-        if not len(ours):
-            continue
-        bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.trust[:, None]
-        source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
-        warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
-        total[ours] += warped.T.view(len(ours), 2, -1)
-        weight[ours] += bilinear.sum(1)
-    mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
-    # Where all agree beyond the limit, frame t's own value stands, if it has one.
-    agreed = (mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6)) & (alpha[:, None, None] > 0)
-    mean = torch.where(agreed, own, mean).view(count, 2, *size)
-    mean = _round(mean, instances.mask_logits.dtype)
-    return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
-
-
-def _fields(instances: Instances) -> list[Tensor]:
-    return [getattr(instances, field.name) for field in fields(instances)]
-
-
-def _rows(instances: Instances, rows: Tensor) -> Instances:
-    return Instances(*(values[rows] for values in _fields(instances)))
-
-
-def _masks(instances: Instances) -> Tensor:
-    """[N, 2, P] float32."""
-    return torch.stack([instances.mask_logits, instances.dense_mask_logits], 1).flatten(2).float()
-
-
-def _limit(logits: Tensor) -> Tensor:
-    return logits.clamp(-MASK_LOGIT_LIMIT, MASK_LOGIT_LIMIT)
-
-
-def _round(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Through float16, the precision of the store: so smoothing while inferring and smoothing a store agree."""
-    return values.half().to(dtype)
+        return SparseIUV(sites, through_half(summed, first.logits.dtype), owner)
 
 
 def _site_rows(prediction: FramePrediction) -> Tensor:

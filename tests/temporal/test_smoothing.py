@@ -239,6 +239,33 @@ def test_nobody_is_put_back_where_he_came_or_left(make_prediction, grid):
     assert [len(p.instances) for p in causal] == [0, 0, 1, 1, 1, 0, 0]
 
 
+@pytest.mark.parametrize(("causal", "people"), [(False, [1, 1, 1, 1, 1, 1, 2]), (True, [1, 1, 1, 2, 1, 1, 2])])
+def test_who_is_seen_for_one_frame_only_is_nobody_unless_it_is_the_last(make_prediction, grid, causal, people):
+    boxes = [(4, 24, 12, 34), (6, 4, 26, 14)]
+    predictions = [
+        make_prediction(grid, boxes[: 1 + (i in (3, 6))], index=i, track_ids=[8, 9 + i][: 1 + (i in (3, 6))])
+        for i in range(7)
+    ]
+    outs = smooth(predictions, replace(ROBUST, causal=causal))
+    assert [len(out.instances) for out in outs] == people
+    assert all((out.iuv.owner < len(out.instances)).all() for out in outs)
+
+
+@pytest.mark.parametrize("other_lost", [False, True])
+def test_a_mask_that_swallows_somebody_for_a_moment_is_outvoted(make_prediction, grid, other_lost):
+    """Masks, boxes, sites and owners of that frame equal those of a clip without the accident."""
+    left, right, both = (6, 4, 26, 14), (6, 14, 26, 25), (6, 4, 26, 25)
+    clip = [make_prediction(grid, [left, right], index=i, track_ids=[1, 2]) for i in range(7)]
+    whole = smooth(clip, ROBUST)[3]
+    people, ids = ([both], [1]) if other_lost else ([both, (6, 22, 8, 25)], [1, 2])
+    clip[3] = make_prediction(grid, people, index=3, track_ids=ids)
+    out = smooth(clip, ROBUST)[3]
+    assert out.instances.track_id.tolist() == whole.instances.track_id.tolist()
+    assert torch.equal(out.instances.mask_logits > 0, whole.instances.mask_logits > 0)
+    assert torch.allclose(out.instances.boxes_xyxy, whole.instances.boxes_xyxy)
+    assert torch.equal(out.iuv.sites, whole.iuv.sites) and torch.equal(out.iuv.owner, whole.iuv.owner)
+
+
 def test_where_the_picture_changed_a_neighbour_counts_less(noisy):
     """Flow that lost somebody leads to another colour. Against the weights by hand; in paper mode colour means nothing."""
     predictions, grey = noisy(3), (90, 90, 90)

@@ -1,0 +1,170 @@
+"""The people of a smoothed frame: who is in it, which neighbours speak for them, and their averaged masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddp_video.structures import FramePrediction, Instances, SparseIUV
+from ddp_video.temporal.warp import Sampler
+
+# Mask logits count up to this: one frame's very sure (or cropped away) mask must not outvote all the others, or neighbours
+# that lost a hand take it from the frame that sees it. Of 8, 3 and 2 on labelled clips, 3 kept most of people.
+MASK_LOGIT_LIMIT = 3.0
+
+# Flow that lost somebody (small, fast, few frames a second) agrees with itself all the same, on the ground behind him. His
+# mask, carried along it, then misses him: below this IoU the neighbour does not count for him.
+CARRIED_IOU = 0.6
+
+# So many neighbours that agree with each other, and are the most, outvote a mask of frame t that is unlike them all: where
+# people cross, one mask may for a moment swallow both.
+LEAST_AGAINST = 3
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A frame s = t + offset: how frame t reads it, how far that may be trusted ([P] float32 in 0..1), and its alpha."""
+
+    prediction: FramePrediction
+    offset: int
+    sampler: Sampler
+    trust: Tensor
+    alpha: float
+
+
+def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tuple[FramePrediction, Tensor, Tensor]:
+    """Who is in frame t, by what its neighbours say: the prediction of those people, `seen` and `witness`.
+
+    In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody), and those
+    come whom it alone lacks. So does, with the mask that most neighbours agree on, whoever has quite another one in frame t.
+    seen: [N] bool, who has a mask of frame t; those who came do not. witness: [K, N] bool, the neighbours whose mask of each
+    person the flow carries onto that of frame t; of those who came, all that have them.
+    """
+    people = prediction.instances
+    holds = _holds(people, neighbours)
+    warped = _warped(people, neighbours)
+    own = people.mask_logits.flatten(1) > 0
+    witness = holds & _alike(warped, own)
+    after = torch.tensor([neighbour.offset > 0 for neighbour in neighbours], device=own.device)
+    if after.all() or not after.any():
+        return prediction, torch.ones_like(own[:, 0]), witness
+    most = 2 * warped.sum(0) > holds.sum(0)[:, None]
+    against = (holds & _alike(warped, most)).sum(0)
+    outvoted = (against >= LEAST_AGAINST) & (2 * against > holds.sum(0)) & ~_alike(own, most)
+    outvoted &= holds[after].any(0) & holds[~after].any(0)
+    stay = (holds.any(0) & ~outvoted).nonzero()[:, 0]
+    instances = _put_back(pick(people, stay), neighbours)
+    seen = torch.arange(len(instances), device=own.device) < len(stay)
+    witness = torch.cat([witness[:, stay], _holds(pick(instances, ~seen), neighbours)], 1)
+    return replace(prediction, instances=instances, iuv=_owned_by(prediction.iuv, stay, len(people))), seen, witness
+
+
+def _owned_by(iuv: SparseIUV, people: Tensor, count: int) -> SparseIUV:
+    """The sites of some of `count` people, who are numbered anew in this order."""
+    number = torch.full((count,), -1, dtype=torch.int64, device=people.device)
+    number[people] = torch.arange(len(people), device=people.device)
+    owner = number[iuv.owner]
+    return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
+
+
+def _holds(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
+    """[K, N] bool: which neighbours have each of N people."""
+    return torch.stack([torch.isin(people.track_id, n.prediction.instances.track_id) for n in neighbours])
+
+
+def _warped(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
+    """[K, N, P] bool: the neighbours' masks of N people, carried to frame t; empty where they do not have them."""
+    masks = people.mask_logits.flatten(1)
+    warped = torch.zeros((len(neighbours), *masks.shape), dtype=torch.bool, device=masks.device)
+    for mask, neighbour in zip(warped, neighbours, strict=True):
+        theirs, sampler = neighbour.prediction.instances, neighbour.sampler
+        ours, other = (people.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
+        source = (theirs.mask_logits[other].flatten(1) > 0).float().T.contiguous()
+        mask[ours] = F.embedding_bag(sampler.index[0], source, per_sample_weights=sampler.weight[0], mode="sum").T > 0.5
+    return warped
+
+
+def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instances:
+    """Frame t's people, and after them those that it lacks between two frames that have them.
+
+    Their boxes and scores are interpolated; their masks are left for the average.
+    """
+    nearest: dict[bool, dict[int, tuple[int, Instances, int]]] = {False: {}, True: {}}  # by side of t, by track
+    for neighbour in sorted(neighbours, key=lambda neighbour: abs(neighbour.offset)):
+        side = nearest[neighbour.offset > 0]
+        for row, track in enumerate(neighbour.prediction.instances.track_id.tolist()):
+            side.setdefault(track, (abs(neighbour.offset), neighbour.prediction.instances, row))
+    lacking = sorted((nearest[False].keys() & nearest[True].keys()) - set(instances.track_id.tolist()))
+    for track in lacking:
+        (gap_before, before, i), (gap_after, after, j) = nearest[False][track], nearest[True][track]
+        share = gap_before / (gap_before + gap_after)
+        empty = torch.full_like(before.mask_logits[:1], -MASK_LOGIT_LIMIT)
+        person = Instances(
+            torch.lerp(before.boxes_xyxy[i : i + 1], after.boxes_xyxy[j : j + 1], share),
+            torch.lerp(before.scores[i : i + 1], after.scores[j : j + 1], share),
+            empty,
+            empty,
+            before.track_id[i : i + 1],
+        )
+        instances = Instances(*(torch.cat(pair) for pair in zip(_fields(instances), _fields(person), strict=True)))
+    return instances
+
+
+def _alike(a: Tensor, b: Tensor) -> Tensor:
+    """Whether masks [..., P] bool overlap by CARRIED_IOU."""
+    return (a & b).sum(-1) >= CARRIED_IOU * (a | b).sum(-1)
+
+
+def average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Neighbour], witness: Tensor) -> Instances:
+    """Both masks' logits, over the trusted neighbours that are `witness` ([K, N]) of the same person. alpha: [N] of frame t.
+
+    Scores stay: how sure one frame is tells how good that frame's detection is, and means of them ranked worse.
+    """
+    count, *size = instances.mask_logits.shape
+    own = _masks(instances)
+    total = alpha[:, None, None] * _limit(own)
+    weight = alpha[:, None].expand(count, own.shape[2]).clone()
+    for neighbour, reached in zip(neighbours, witness, strict=True):
+        theirs = neighbour.prediction.instances
+        same = instances.track_id[:, None] == theirs.track_id
+        ours, other = (same & reached[:, None]).nonzero(as_tuple=True)
+        if not len(ours):
+            continue
+        bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.trust[:, None]
+        source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
+        warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
+        total[ours] += warped.T.view(len(ours), 2, -1)
+        weight[ours] += bilinear.sum(1)
+    mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
+    # Where all agree beyond the limit, frame t's own value stands, if it has one.
+    agreed = (mean.abs() >= MASK_LOGIT_LIMIT * (1 - 1e-6)) & (alpha[:, None, None] > 0)
+    mean = torch.where(agreed, own, mean).view(count, 2, *size)
+    mean = through_half(mean, instances.mask_logits.dtype)
+    return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
+
+
+def pick(instances: Instances, rows: Tensor) -> Instances:
+    """Those rows (numbers or bool)."""
+    return Instances(*(values[rows] for values in _fields(instances)))
+
+
+def through_half(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Through float16, the precision of the store: so smoothing while inferring and smoothing a store agree."""
+    return values.half().to(dtype)
+
+
+def _fields(instances: Instances) -> list[Tensor]:
+    return [getattr(instances, field.name) for field in fields(instances)]
+
+
+def _masks(instances: Instances) -> Tensor:
+    """[N, 2, P] float32."""
+    return torch.stack([instances.mask_logits, instances.dense_mask_logits], 1).flatten(2).float()
+
+
+def _limit(logits: Tensor) -> Tensor:
+    return logits.clamp(-MASK_LOGIT_LIMIT, MASK_LOGIT_LIMIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,17 +53,24 @@ def box(size, offset=(0.0, 0.0, 0.0)) -> Shape:
 
 def lathe(profile: np.ndarray, segments: int = 20) -> Shape:
     """A surface of revolution: profile [k, 2] of (radius, height)."""
+    ring, faces, around, ring_of = _lathe_net(len(profile), segments)
+    radius, height = profile[:, :1, None], profile[:, 1:, None]
+    vertices = (radius * ring + height * np.array([0, 0, 1.0])).reshape(-1, 3)
+    return Shape(vertices, faces, np.stack([around, profile[ring_of, 1]], -1))
+
+
+@lru_cache(maxsize=256)
+def _lathe_net(rings: int, segments: int) -> tuple[np.ndarray, ...]:
+    """What all lathed shapes of so many rings share: directions [segments, 3], faces, and of each corner of a face [F, 3]
+    how far around it is (0..2) and its ring."""
     angle = np.linspace(0, 2 * math.pi, segments, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(segments)], -1)
-    vertices = (profile[:, :1, None] * ring + profile[:, 1:, None] * np.array([0, 0, 1.0])).reshape(-1, 3)
-    k, j = (grid.ravel() for grid in np.mgrid[: len(profile) - 1, :segments])
-    a, b = k * segments + j, k * segments + (j + 1) % segments
-    c, d = a + segments, b + segments
-    faces = np.stack([np.stack([a, b, d], 1), np.stack([a, d, c], 1)], 1).reshape(-1, 3)
-    left, right, low, high = 2 * j / segments, 2 * (j + 1) / segments, profile[k, 1], profile[k + 1, 1]
-    corners = ((left, low), (right, low), (right, high), (left, low), (right, high), (left, high))
-    uv = np.stack([np.stack(corner, -1) for corner in corners], 1).reshape(-1, 3, 2)
-    return Shape(vertices, faces.astype(np.int32), uv)
+    k, j = (grid.ravel()[:, None, None] for grid in np.mgrid[: rings - 1, :segments])
+    right = np.array([[0, 1, 1], [0, 1, 0]])  # of the corners of the two triangles
+    up = np.array([[0, 0, 1], [0, 1, 1]])
+    turn, ring_of = (corner.reshape(-1, 3) for corner in (j + right, k + up))
+    faces = ring_of * segments + turn % segments
+    return ring, faces.astype(np.int32), 2 * turn / segments, ring_of
 
 
 def ball(radius: float, centre=(0.0, 0.0, 0.0)) -> Shape:

@@ -39,8 +39,8 @@ class Neighbour:
 def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tuple[FramePrediction, Tensor, Tensor]:
     """Who is in frame t, by what its neighbours say: the prediction of those people, `seen` and `witness`.
 
-    In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody), and those
-    come whom it alone lacks. So does, with the mask that most neighbours agree on, whoever has quite another one in frame t.
+    In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody, unless the
+    tracker lost them: then somebody unknown is near in another frame), and those come whom it alone lacks. So does, with the mask that most neighbours agree on, whoever has quite another one in frame t.
     seen: [N] bool, who has a mask of frame t; those who came do not. witness: [K, N] bool, the neighbours whose mask of each
     person the flow carries onto that of frame t; of those who came, all that have them.
     """
@@ -56,7 +56,7 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     against = (holds & _alike(warped, most)).sum(0)
     outvoted = (against >= LEAST_AGAINST) & (2 * against > holds.sum(0)) & ~_alike(own, most)
     outvoted &= holds[after].any(0) & holds[~after].any(0)
-    stay = (holds.any(0) & ~outvoted).nonzero()[:, 0]
+    stay = ((holds.any(0) | _near_strangers(people, neighbours)) & ~outvoted).nonzero()[:, 0]
     instances = _put_back(pick(people, stay), neighbours)
     seen = torch.arange(len(instances), device=own.device) < len(stay)
     witness = torch.cat([witness[:, stay], _holds(pick(instances, ~seen), neighbours)], 1)
@@ -69,6 +69,20 @@ def _owned_by(iuv: SparseIUV, people: Tensor, count: int) -> SparseIUV:
     number[people] = torch.arange(len(people), device=people.device)
     owner = number[iuv.owner]
     return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
+
+
+def _near_strangers(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
+    """[N] bool: whether a neighbour has somebody who is not in frame t within a body's length."""
+
+    def centre(boxes: Tensor) -> Tensor:
+        return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+    length = (people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2]).amax(1)
+    near = torch.zeros(len(people), dtype=torch.bool, device=length.device)
+    for theirs in (neighbour.prediction.instances for neighbour in neighbours):
+        strangers = theirs.boxes_xyxy[~torch.isin(theirs.track_id, people.track_id)]
+        near |= (torch.cdist(centre(people.boxes_xyxy), centre(strangers)) < length[:, None]).any(1)
+    return near
 
 
 def _holds(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:

@@ -251,6 +251,11 @@ def test_who_is_seen_for_one_frame_only_is_nobody_unless_it_is_the_last(make_pre
     assert all((out.iuv.owner < len(out.instances)).all() for out in outs)
 
 
+def test_whom_the_tracker_loses_in_every_frame_stays(make_prediction, grid):
+    predictions = [make_prediction(grid, [(6, 3 * i, 26, 3 * i + 8)], index=i, track_ids=[i + 1]) for i in range(7)]
+    assert [out.instances.track_id.tolist() for out in smooth(predictions, ROBUST)] == [[i + 1] for i in range(7)]
+
+
 @pytest.mark.parametrize("other_lost", [False, True])
 def test_a_mask_that_swallows_somebody_for_a_moment_is_outvoted(make_prediction, grid, other_lost):
     """Masks, boxes, sites and owners of that frame equal those of a clip without the accident."""

@@ -108,8 +108,7 @@ class _Window:
 
     def person(self, witness: Tensor) -> Tensor:
         """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive, or somebody not in frame t or
-        whom the
-        neighbour is no `witness` ([K, N]) of."""
+        of whom the neighbour is no `witness` ([K, N])."""
         ours = self.prediction.instances.track_id
         owners = []
         for frame, reached in zip(self.frames, [torch.ones_like(ours, dtype=torch.bool), *witness], strict=True):

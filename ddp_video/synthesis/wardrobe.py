@@ -9,7 +9,7 @@ from ddp_video.synthesis.accessories import Accessory, backpack, brim, bun, glas
 from ddp_video.synthesis.body import BodyModel
 from ddp_video.synthesis.charts import PARTS
 from ddp_video.synthesis.held import draw_held
-from ddp_video.synthesis.identity import draw_identity
+from ddp_video.synthesis.identity import Identity, draw_identity
 from ddp_video.synthesis.meshes import faces_inside
 from ddp_video.synthesis.outfits import Levels, draw_outfit
 from ddp_video.synthesis.pack import Garment, Pack, fit
@@ -81,8 +81,7 @@ class Wardrobe:
 
     def draw(self, rng: np.random.Generator) -> Person:
         """A random person."""
-        identity = draw_identity(rng, list(self.model.expression))
-        vertices, heads = self.model.shape(self.model.coefficients(identity.phenotype), identity.face)
+        identity, vertices, heads = self._body(rng)
         outfit = str(rng.choice(_OUTFITS, p=_OUTFIT_ODDS))
         wears = self._choose(rng, identity.female, outfit)
         patterns = draw_outfit(rng, self._levels, identity.female) if outfit == "cut" else ()
@@ -113,12 +112,16 @@ class Wardrobe:
             grip=grip,
         )
 
+    def _body(self, rng: np.random.Generator) -> tuple[Identity, np.ndarray, np.ndarray]:
+        """Who somebody is, and the vertices and bone heads of his or her body at rest."""
+        identity = draw_identity(rng, list(self.model.expression))
+        return identity, *self.model.shape(self.model.coefficients(identity.phenotype), identity.face)
+
     def loose_clothes(self, rng: np.random.Generator, people: int) -> list[Shape]:
         """Tops and trousers of so many random people, by themselves and as worn."""
         clothes = []
         for _ in range(people):
-            identity = draw_identity(rng, list(self.model.expression))
-            vertices, _ = self.model.shape(self.model.coefficients(identity.phenotype), identity.face)
+            identity, vertices, _ = self._body(rng)
             for _, pattern in draw_outfit(rng, self._levels, identity.female):
                 if isinstance(pattern, Cut):
                     piece = self.tailor.make(vertices, pattern)

@@ -32,7 +32,8 @@ class OwnOpinion:
     in_mirror: np.ndarray
 
     def agreed(self, least: float) -> np.ndarray:
-        """[h, w] uint8 the chart that both looks find the likeliest, with a mean probability of at least `least`; else UNLABELLED."""
+        """[h, w] uint8: the chart that both looks find the likeliest, of a mean probability of at least `least`, or
+        UNLABELLED."""
         chart = self.charts.argmax(-1)
         mean = np.take_along_axis(self.charts + self.in_mirror, chart[..., None], -1)[..., 0] / 2
         alike = (chart > 0) & (self.in_mirror.argmax(-1) == chart) & (mean >= least)
@@ -41,12 +42,11 @@ class OwnOpinion:
 
 def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     """Our model's opinion on image [H, W, 3] uint8 RGB."""
-    prediction, seen, charts = _look(predictor, image)
+    predictor = predictor.for_clip(lambda: _alone(image))  # each picture at the size that its people need
+    prediction, dense, seen, charts = _look(predictor, image)
     *_, in_mirror = _look(predictor, image[:, ::-1])
     size = cells_of(image)
-    uv = _resize(
-        prediction.iuv.dense(prediction.grid.size)[NUM_CLASSES:].float().clamp(0, 1).numpy().transpose(1, 2, 0), size
-    )
+    uv = _resize(dense[NUM_CLASSES:].clamp(0, 1).numpy().transpose(1, 2, 0), size)
     masks = prediction.instances.mask_logits.float().sigmoid().numpy()
     return OwnOpinion(
         prediction.instances.boxes_xyxy.numpy(),
@@ -58,18 +58,22 @@ def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     )
 
 
-def _look(predictor: DDPPredictor, image: np.ndarray) -> tuple[FramePrediction, np.ndarray, np.ndarray]:
-    """One look at image [H, W, 3]: the prediction, the share [h, w] of each cell that it looked at, and charts [h, w, 25]."""
+def _alone(image: np.ndarray) -> FrameBatch:
     data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-    frame = FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
-    prediction = predictor.for_clip(lambda: frame).predict(frame)[0]  # each picture at the size that its people need
+    return FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
+
+
+def _look(predictor: DDPPredictor, image: np.ndarray) -> tuple[FramePrediction, torch.Tensor, np.ndarray, np.ndarray]:
+    """One look at image [H, W, 3]: the prediction; on its own grid its dense IUV [75, rows, columns]; and on the image's cells
+    the share [h, w] of each that it looked at, and charts [h, w, 25]."""
+    prediction = predictor.predict(_alone(image))[0]
     dense = prediction.iuv.dense(prediction.grid.size).float()
     seen = torch.zeros(prediction.grid.size)
     seen[prediction.iuv.sites[:, 1].long(), prediction.iuv.sites[:, 2].long()] = 1
     charts = dense[1:NUM_CLASSES].softmax(0).numpy() * seen.numpy()
     charts = _resize(np.concatenate([np.zeros_like(charts[:1]), charts]).transpose(1, 2, 0), cells_of(image))
     charts /= np.maximum(charts.sum(-1, keepdims=True), 1e-6)
-    return prediction, _resize(seen.numpy(), cells_of(image)), charts
+    return prediction, dense, _resize(seen.numpy(), cells_of(image)), charts
 
 
 def ask_bodypix(bodypix: BodyPix, image: np.ndarray) -> np.ndarray:

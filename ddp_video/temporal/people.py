@@ -40,7 +40,8 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     """Who is in frame t, by what its neighbours say: the prediction of those people, `seen` and `witness`.
 
     In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody, unless the
-    tracker lost them: then somebody unknown is near in another frame), and those come whom it alone lacks. So does, with the mask that most neighbours agree on, whoever has quite another one in frame t.
+    tracker lost them: then somebody unknown is near in another frame), and those come whom it alone lacks. Whoever has quite
+    another mask in frame t than most neighbours agree on counts as lacking.
     seen: [N] bool, who has a mask of frame t; those who came do not. witness: [K, N] bool, the neighbours whose mask of each
     person the flow carries onto that of frame t; of those who came, all that have them.
     """
@@ -78,11 +79,10 @@ def _near_strangers(people: Instances, neighbours: Sequence[Neighbour]) -> Tenso
         return (boxes[:, :2] + boxes[:, 2:]) / 2
 
     length = (people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2]).amax(1)
-    near = torch.zeros(len(people), dtype=torch.bool, device=length.device)
-    for theirs in (neighbour.prediction.instances for neighbour in neighbours):
-        strangers = theirs.boxes_xyxy[~torch.isin(theirs.track_id, people.track_id)]
-        near |= (torch.cdist(centre(people.boxes_xyxy), centre(strangers)) < length[:, None]).any(1)
-    return near
+    others = [neighbour.prediction.instances for neighbour in neighbours]
+    unknown = ~torch.isin(torch.cat([other.track_id for other in others]), people.track_id)
+    strangers = torch.cat([other.boxes_xyxy for other in others])[unknown]
+    return (torch.cdist(centre(people.boxes_xyxy), centre(strangers)) < length[:, None]).any(1)
 
 
 def _holds(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
@@ -95,11 +95,16 @@ def _warped(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
     masks = people.mask_logits.flatten(1)
     warped = torch.zeros((len(neighbours), *masks.shape), dtype=torch.bool, device=masks.device)
     for mask, neighbour in zip(warped, neighbours, strict=True):
-        theirs, sampler = neighbour.prediction.instances, neighbour.sampler
+        theirs = neighbour.prediction.instances
         ours, other = (people.track_id[:, None] == theirs.track_id).nonzero(as_tuple=True)
-        source = (theirs.mask_logits[other].flatten(1) > 0).float().T.contiguous()
-        mask[ours] = F.embedding_bag(sampler.index[0], source, per_sample_weights=sampler.weight[0], mode="sum").T > 0.5
+        theirs_there = (theirs.mask_logits[other].flatten(1) > 0).float()
+        mask[ours] = _carry(theirs_there, neighbour.sampler, neighbour.sampler.weight[0]) > 0.5
     return warped
+
+
+def _carry(values: Tensor, sampler: Sampler, weight: Tensor) -> Tensor:
+    """[N, P] of frame t: values [N, P] of a neighbour at the four cells that each cell reads, summed by weight [P, 4]."""
+    return F.embedding_bag(sampler.index[0], values.T.contiguous(), per_sample_weights=weight, mode="sum").T
 
 
 def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instances:
@@ -149,9 +154,8 @@ def average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Nei
         if not len(ours):
             continue
         bilinear = neighbour.alpha * neighbour.sampler.weight[0] * neighbour.trust[:, None]
-        source = _limit(_masks(theirs)[other]).flatten(0, 1).T.contiguous()
-        warped = F.embedding_bag(neighbour.sampler.index[0], source, per_sample_weights=bilinear, mode="sum")
-        total[ours] += warped.T.view(len(ours), 2, -1)
+        warped = _carry(_limit(_masks(theirs)[other]).flatten(0, 1), neighbour.sampler, bilinear)
+        total[ours] += warped.view(len(ours), 2, -1)
         weight[ours] += bilinear.sum(1)
     mean = torch.where(weight[:, None] > 0, total / weight[:, None], -MASK_LOGIT_LIMIT)
     # Where all agree beyond the limit, frame t's own value stands, if it has one.

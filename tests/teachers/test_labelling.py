@@ -14,7 +14,7 @@ from ddp_video.data.folder import DenseFolder
 from ddp_video.data.sample import UNLABELLED
 from ddp_video.errors import DataError, WeightsError
 from ddp_video.model.predictor import DDPPredictor
-from ddp_video.model.weights import find_weights, load_model
+from ddp_video.model.weights import load_model
 from ddp_video.teachers.blazepose import COUNT
 from ddp_video.teachers.fusion import Sighting, fuse
 from ddp_video.teachers.labelling import label_folder
@@ -71,7 +71,7 @@ def test_pictures_with_maps_are_not_asked_about_again(frames, tmp_path):
 
 def test_our_model_names_most_of_the_example_alike_in_the_mirror():
     image = next(iter(VideoReader(EXAMPLE))).rgb
-    own = ask_own_model(DDPPredictor(load_model(find_weights("ddp_lite")), "cpu"), image)
+    own = ask_own_model(DDPPredictor(load_model("ddp_lite"), "cpu"), image)
     limbs = (own.charts.argmax(-1) > 2) & (own.charts.max(-1) > 0.5)
     agreed = own.agreed(0.5)
     assert limbs.sum() > 100 and (agreed != UNLABELLED)[limbs].mean() > 0.6

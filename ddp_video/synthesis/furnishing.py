@@ -18,6 +18,7 @@ from ddp_video.synthesis.rotation import from_vector
 from ddp_video.synthesis.vehicles import parked
 
 _GAP = 0.04  # m, at least, between a person and a thing
+_PLAYS = 0.1  # how often somebody has balls about
 _LITTERED = 0.35  # how often things lie about where there are people; twice as often where there are none
 
 
@@ -74,15 +75,15 @@ class Furnisher:
         return forward / (np.linalg.norm(forward) + 1e-9)
 
     def _balls(self, rng: np.random.Generator, actors: list[Actor]) -> list[Prop]:
-        """Balls that somebody has thrown up, in pictures of one moment (things stand still)."""
+        """Balls that somebody throws or kicks, in pictures of one moment (things stand still)."""
         thrown = []
         for actor in actors:
-            if len(actor.performance.keys) > 2 or actor.lying or rng.random() > 0.05:
+            if len(actor.performance.keys) > 2 or actor.lying or rng.random() > _PLAYS:
                 continue
             front, radius = self._front(actor), rng.uniform(0.03, 0.11)
             for _ in range(rng.integers(1, 5)):
                 away = front * rng.uniform(0.3, 0.6) + rng.normal(0, 0.25, 2)
-                at = (*(actor.place + away), actor.person.height * rng.uniform(0.5, 1.5))
+                at = (*(actor.place + away), actor.person.height * rng.uniform(0.05, 1.4))
                 thrown.append(props.place(props.ball(radius), rng, at, 0.0, self.textures))
         return thrown
 

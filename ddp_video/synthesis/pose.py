@@ -183,7 +183,7 @@ class PoseMaker:
             ankles = {side: legs[side][3] - legs[side][0] for side in "LR"}
         elif kind == "lift":  # balancing, kicking, marching on the spot
             legs[one] = np.array(
-                [rng.uniform(-0.5, 1.7), rng.uniform(-0.1, 0.4), rng.normal(0, 0.2), rng.uniform(0.0, 2.1)]
+                [rng.uniform(-0.5, 2.1), rng.uniform(-0.15, 0.8), rng.normal(0, 0.35), rng.uniform(0.0, 2.1)]
             )
             ankles[one] = rng.uniform(-0.6, 0.3)
         elif kind == "cross":  # one ankle before the other

@@ -22,12 +22,13 @@ COLUMNS = ("part", "swapped", "uv_error", "mask_iou")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path))
 @click.option("--steps", default=1000, show_default=True)
 @click.option("--size", default=256, show_default=True)
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="As for `ddp-video train`.")
 @click.option("--device")
-def main(data, out, steps, size, device):
+def main(data, out, steps, size, changes, device):
     click.echo("| | " + " | ".join((*COLUMNS, "seconds")) + " |\n|" + " --- |" * (len(COLUMNS) + 2))
     for without in ("", *WITHOUT):
         name = f"without {without}" if without else "whole"
-        config = TrainConfig(without=without, steps=steps, size=size, validate_every=steps)
+        config = TrainConfig(without=without, steps=steps, size=size, validate_every=steps).changed(changes)
         folder = out / name.replace(" ", "_")
         start(config, data, folder, init="imagenet", resume=False, device=device)
         lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

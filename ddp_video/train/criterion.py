@@ -17,8 +17,8 @@ from ddp_video.train.targets import Assignment, assign, rows_of_people
 # lambda_1, lambda_2, lambda_3 of the paper; the side's is ours.
 WEIGHTS = {"class": 1, "box": 1, "centerness": 1, "mask": 5, "dense_mask": 5}
 WEIGHTS |= {"part": 1, "side": 2, "uv": 10, "smooth": 1}
-# The mask heads of so many positive locations a batch are run: neighbours of one person would say nearly the same.
-MAX_MASKS = 64
+# The mask heads of so many positive locations a picture are run: neighbours of one person would say nearly the same.
+MASKS_PER_PICTURE = 16
 
 
 class Criterion(nn.Module):
@@ -54,7 +54,7 @@ def instance_terms(branch: nn.Module, heads: InstanceOutput, target: Assignment,
         )
         / count,
     }
-    chosen = torch.randperm(len(image), device=image.device)[:MAX_MASKS]
+    chosen = torch.randperm(len(image), device=image.device)[: MASKS_PER_PICTURE * len(batch.images)]
     image, location = image[chosen], location[chosen]
     masks = branch.masks(
         heads.mask_features,

@@ -9,6 +9,8 @@ from fractions import Fraction
 import av
 from av.container import OutputContainer
 
+from ddp_video.video.container import open_input
+
 # What MP4 players read. Others (PCM of cameras, Vorbis, WMA ...) would have to be encoded anew.
 COPIED_TO_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp3float", "opus", "libopus"})
 
@@ -25,7 +27,7 @@ class AudioCopy:
         self._input = None
         self._packets: Iterator[av.Packet] = iter(())
         try:
-            self._input = av.open(f"file:{path}", metadata_errors="replace")
+            self._input = open_input(path)
             streams = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
             if not streams:
                 self.skipped = "the source has no audio"

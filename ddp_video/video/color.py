@@ -75,7 +75,7 @@ def deinterlace(rgb: np.ndarray) -> np.ndarray:
 
 def display_matrix(frame: av.VideoFrame) -> Matrix:
     """How a frame is to be turned. To be asked once a video: the answer ties the frame to itself until the next gc."""
-    data = next((item for item in frame.side_data if item.type.name == "DISPLAYMATRIX"), None)
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()

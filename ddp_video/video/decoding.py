@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ddp_video.errors import VideoOpenError
 from ddp_video.video.color import RGBConverter, display_matrix, is_transposed
+from ddp_video.video.container import open_input
 from ddp_video.video.info import ReadReport, VideoInfo
 
 # FFmpeg plays text files and program binaries as terminal art; nobody means that as a video.
@@ -114,8 +115,7 @@ class Clock:
 
 def _open(path: str) -> InputContainer:
     try:
-        # "file:" keeps FFmpeg from taking "a:b.mp4" for a protocol.
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container = open_input(path)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VideoOpenError(f"{path}: not a video that FFmpeg can read ({reason})") from None

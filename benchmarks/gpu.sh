@@ -39,8 +39,8 @@ if [ "$train" != 0 ]; then
     [ ! -f "$work/checkpoint.pt" ] || start=(--resume)
     cores=$(nproc)
     python3 -m ddp_video train --data "synthetic:$pack" -o "$work" "${start[@]}" --minutes "$train" --workers 4 \
-        --generators "$((cores > 8 ? cores - 6 : 2))" --set batch_size=48 --set size=576 --set lr=1.5e-3 \
-        --set ema=0.998 --set validate_every=1000 --quiet "$@"
+        --generators "$((cores > 8 ? cores - 6 : 2))" --set batch_size=48 --set size=576 --set optimizer=muon \
+        --set lr=2e-3 --set backbone_lr=0.6 --set ema=0.998 --set validate_every=1000 --quiet "$@"
     cp "$work"/*.safetensors "$work/log.jsonl" "$out"
     find "$work" -name '*.jpg' | sort | tail -n 2 | xargs -r cp -t "$out"
 fi

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import numpy as np
 from benchmarks.report import Table
 from benchmarks.settings import Settings
 from benchmarks.timing import Stopwatch
+from ddp_video.allocator import peak_memory_mib
 from ddp_video.synthesis import render
 from ddp_video.synthesis.dataset import write_dataset
 from ddp_video.synthesis.generator import Generator
@@ -131,7 +131,7 @@ def measure(pack: Path, count: int) -> dict:
             seconds[index] = time.process_time() - began
             people[index] = len(np.unique(frame.person)) - 1
     slope, start = np.polyfit(people, seconds, 1) if np.ptp(people) else (0.0, seconds.mean())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory_mib()
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     worker = context.Process(target=_private_mib, args=(generator, there))

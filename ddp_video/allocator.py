@@ -1,9 +1,12 @@
-"""How the C library hands out memory for large arrays."""
+"""How the C library hands out memory for large arrays, and how much a process has had."""
 
 from __future__ import annotations
 
 import ctypes
+import re
+import resource
 import sys
+from pathlib import Path
 
 # Of glibc's mallopt.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -26,3 +29,17 @@ def keep_freed_memory() -> None:
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(M_ARENA_MAX, 1)
+
+
+def peak_memory_mib() -> int:
+    """The most that this process has had in memory at once, MiB.
+
+    Linux says it in /proc; what `getrusage` says begins with the peak of the process that started this one.
+    """
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 1024)

@@ -7,7 +7,6 @@ draws the pictures before them again from what is stored.
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ddp_video.allocator import peak_memory_mib
 from ddp_video.errors import PredictionsError
 from ddp_video.model.ddp import DDP
 from ddp_video.model.predictor import DDPPredictor
@@ -245,7 +245,7 @@ def _run(
             "frames_found": store.frames_found,
             "seconds": round(seconds, 3),
             "frames_per_second": round((count - store.frames_found) / seconds, 3),
-            "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_memory_mib": peak_memory_mib(),
             "damaged_packets": reader.damaged_packets,
             "resized_frames": reader.resized_frames,
             "audio_skipped": writers.audio_skipped,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import resource
 import sys
 from pathlib import Path
 
@@ -42,4 +41,6 @@ def peak_memory_mib() -> int:
         found = None
     if found:
         return int(found[1]) // 1024
+    import resource  # not everywhere, and this module is loaded by every command
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 1024)

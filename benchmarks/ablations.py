@@ -3,7 +3,8 @@ of its parts.
 
     python benchmarks/ablations.py --data maps:FOLDER -o OUT --steps 1000
 
-Each run sees the same crops in the same order. Prints a table of the held-out figures (see train/validation.py).
+Each run sees the same crops in the same order. Prints a table of the held-out figures (see train/validation.py). Rows that
+are finished in OUT are not made again, so that an interrupted table goes on.
 """
 
 import json
@@ -15,6 +16,13 @@ from ddp_video.train.config import WITHOUT, TrainConfig
 from ddp_video.train.run import start
 
 COLUMNS = ("part", "swapped", "uv_error", "mask_iou")
+
+
+def measured(folder: Path) -> dict | None:
+    """What a run logged last with held-out figures, None before it has any."""
+    log = folder / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return next((line for line in reversed(lines) if "validation/part" in line), None)
 
 
 @click.command()
@@ -30,9 +38,10 @@ def main(data, out, steps, size, changes, device):
         name = f"without {without}" if without else "whole"
         config = TrainConfig(without=without, steps=steps, size=size, validate_every=steps).changed(changes)
         folder = out / name.replace(" ", "_")
-        start(config, data, folder, init="imagenet", resume=False, device=device)
-        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        last = next(line for line in reversed(lines) if "validation/part" in line)
+        last = measured(folder)
+        if last is None:
+            start(config, data, folder, init="imagenet", resume=False, device=device)
+            last = measured(folder)
         figures = [f"{last[f'validation/{column}']:.3f}" for column in COLUMNS]
         click.echo(f"| {name} | " + " | ".join((*figures, f"{last['seconds']:.0f}")) + " |")
 

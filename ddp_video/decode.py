@@ -4,14 +4,10 @@ No full-size 75-channel map is ever made. Masks are interpolated inside the rect
 logits only at pixels whose surrounding sites disagree about the chart (a convex combination cannot change the winner
 where they agree, so this is exact); U and V only of the chart that won. Work follows the number of person pixels, not
 the number of people.
-
-Interpolation is bilinear with align_corners=False: the centre of frame pixel y lies at (y + 0.5) / pixels_per_cell - 0.5
-on the grid, clamped to it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from ddp_video.charts import NUM_CLASSES
+from ddp_video.interpolation import Window, axes
 from ddp_video.structures import DensePose, FramePrediction, Grid, Instances
 
 # Inside M_dp the chart is the best of classes 1..24: where dense pose ends is decided by M_dp alone. With 0 here, class
@@ -64,65 +61,23 @@ def whose(mask_logits: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     return row.masked_fill(best < 0, -1)
 
 
-class Axis(NamedTuple):
-    """Interpolation along one axis: pixel p reads cells `low[p]` and `low[p]` + 1 with weights 1 - `high[p]`, `high[p]`.
-
-    `matrix` [pixels, cells] holds the same weights for products with whole maps.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    matrix: np.ndarray
-
-
-@lru_cache(maxsize=8)
-def _axes(grid: Grid) -> tuple[Axis, Axis]:
-    """Vertical and horizontal interpolation of a grid."""
-
-    def axis(pixels: int, cells: int, pixels_per_cell: float) -> Axis:
-        position = np.clip((np.arange(pixels) + 0.5) / pixels_per_cell - 0.5, 0, cells - 1)
-        low = position.astype(np.int32)
-        high = (position - low).astype(np.float32)
-        matrix = np.zeros((pixels, cells + 1), np.float32)  # at the last cell `high` is 0: one column to spare
-        matrix[np.arange(pixels), low] = 1 - high
-        matrix[np.arange(pixels), low + 1] = high
-        return Axis(low, high, np.ascontiguousarray(matrix[:, :cells]))
-
-    return tuple(axis(*of) for of in zip(grid.frame_size, grid.size, grid.pixels_per_cell, strict=True))
-
-
-def _covered(positive: np.ndarray, pixels_per_cell: float, pixels: int) -> tuple[slice, slice]:
-    """Cells and pixels of one axis outside which the interpolated mask cannot be positive. positive: [cells] bool."""
-    cells = np.flatnonzero(positive)
-    first, last = cells[0] - 1, cells[-1] + 1
-    start = max(int((first + 0.5) * pixels_per_cell - 0.5), 0)
-    stop = min(int((last + 0.5) * pixels_per_cell + 0.5) + 1, pixels)
-    return slice(max(first, 0), last + 1), slice(start, stop)
-
-
 def _claim_pixels(instances: Instances, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Who owns each pixel (int32, 0 nobody, else 1 + row) and whether dense pose covers it (bool); both [H, W]."""
-    vertical, horizontal = _axes(grid)
-    (rows, columns), (height, width) = grid.pixels_per_cell, grid.frame_size
     instance = np.zeros(grid.frame_size, np.int32)
     dense = np.zeros(grid.frame_size, bool)
     best = np.full(grid.frame_size, -1, np.float32)
     person_logits = instances.mask_logits.float().numpy()
     dense_logits = instances.dense_mask_logits.float().numpy()
     for row, score in enumerate(instances.scores.float().tolist()):
-        positive = person_logits[row] > 0
-        if not positive.any():
+        window = Window.around(person_logits[row] > 0, grid)
+        if window is None:
             continue
-        cells_y, pixels_y = _covered(positive.any(1), rows, height)
-        cells_x, pixels_x = _covered(positive.any(0), columns, width)
-        down, right = vertical.matrix[pixels_y, cells_y], horizontal.matrix[pixels_x, cells_x].T
-        person = down @ (person_logits[row, cells_y, cells_x] @ right)
+        person = window.enlarge(person_logits[row], grid)
         claim = np.float32(score) / (1 + np.exp(-person))
-        box = pixels_y, pixels_x
-        won = (person > 0) & (claim > best[box])
-        np.copyto(best[box], claim, where=won)
-        np.copyto(instance[box], row + 1, where=won)
-        np.copyto(dense[box], down @ (dense_logits[row, cells_y, cells_x] @ right) > 0, where=won)
+        won = (person > 0) & (claim > best[window.pixels])
+        np.copyto(best[window.pixels], claim, where=won)
+        np.copyto(instance[window.pixels], row + 1, where=won)
+        np.copyto(dense[window.pixels], window.enlarge(dense_logits[row], grid) > 0, where=won)
     return instance, dense
 
 
@@ -151,21 +106,21 @@ class Sites(NamedTuple):
         def corners(values, fill, dtype) -> np.ndarray:
             out = np.full(rows * columns, fill, dtype)
             out[cell] = values
-            return np.stack([np.roll(out, -step) for step in (0, 1, columns, columns + 1)], axis=1)
+            return np.stack([np.roll(out, -step) for step in (0, 1, columns, columns + 1)])  # [4, C]
 
         chart_logits = iuv.logits[:, FIRST_CLASS:NUM_CLASSES].float()
         chart = corners(chart_logits.argmax(1).numpy() + FIRST_CLASS, UNDECIDED, np.uint8)
-        first = chart.min(1, keepdims=True)
-        agreed = ((chart == first) | (chart == UNDECIDED)).all(1)
+        first = chart.min(0)
+        agreed = ((chart == first) | (chart == UNDECIDED)).all(0)
         person = corners(whose(people.mask_logits[:, y, x], people.scores).numpy(), NO_SITE, np.int32)
         coordinates = F.pad(iuv.logits[:, NUM_CLASSES:].float().unflatten(1, (2, NUM_CLASSES)), (0, 0, 0, 0, 0, 1))
         coordinates[:, :, 0] = 0  # the background has none
         return cls(
             columns,
-            corners(np.arange(len(iuv)), len(iuv), np.int32),
-            person,
-            np.where(agreed, first[:, 0], UNDECIDED),
-            (person[:, 0] != NO_SITE) & (person == person[:, :1]).all(1),
+            np.ascontiguousarray(corners(np.arange(len(iuv)), len(iuv), np.int32).T),
+            np.ascontiguousarray(person.T),
+            np.where(agreed, first, UNDECIDED),
+            (person[0] != NO_SITE) & (person == person[0]).all(0),
             F.pad(chart_logits, (0, 0, 0, 1)),
             coordinates.transpose(1, 2).flatten(0, 1),
         )
@@ -176,7 +131,7 @@ def _read(sites: Sites, pixels: np.ndarray, rows: np.ndarray, grid: Grid) -> tup
 
     pixels: [N] int32 flat positions in the frame. rows: [N] int32 the people that they belong to.
     """
-    vertical, horizontal = _axes(grid)
+    vertical, horizontal = axes(grid)
     y, x = np.divmod(pixels, np.int32(grid.frame_size[1]))
     cell = vertical.low.take(y) * np.int32(sites.columns) + horizontal.low.take(x)
     high_y, high_x = vertical.high.take(y), horizontal.high.take(x)

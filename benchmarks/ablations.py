@@ -1,13 +1,14 @@
 """The paper's table 2 (and a row for what is not in the paper) on a small fixed budget: the whole method, and without one
 of its parts.
 
-    python benchmarks/ablations.py --data maps:FOLDER -o OUT --steps 1000
+    python benchmarks/ablations.py --data maps:FOLDER -o OUT --set steps=1000
 
 Each run sees the same crops in the same order. Prints a table of the held-out figures (see train/validation.py). Rows that
 are finished in OUT are not made again, so that an interrupted table goes on.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import click
 from ddp_video.train.config import WITHOUT, TrainConfig
 from ddp_video.train.run import start
 
+BUDGET = TrainConfig(steps=1000, size=256)
 COLUMNS = ("part", "swapped", "uv_error", "mask_iou")
 
 
@@ -28,15 +30,14 @@ def measured(folder: Path) -> dict | None:
 @click.command()
 @click.option("--data", multiple=True, required=True, help="As for `ddp-video train`.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path))
-@click.option("--steps", default=1000, show_default=True)
-@click.option("--size", default=256, show_default=True)
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="As for `ddp-video train`.")
 @click.option("--device")
-def main(data, out, steps, size, changes, device):
+def main(data, out, changes, device):
+    budget = BUDGET.changed(changes)
     click.echo("| | " + " | ".join((*COLUMNS, "seconds")) + " |\n|" + " --- |" * (len(COLUMNS) + 2))
     for without in ("", *WITHOUT):
         name = f"without {without}" if without else "whole"
-        config = TrainConfig(without=without, steps=steps, size=size, validate_every=steps).changed(changes)
+        config = replace(budget, without=without, validate_every=budget.steps)
         folder = out / name.replace(" ", "_")
         last = measured(folder)
         if last is None:

@@ -126,7 +126,11 @@ def accuracies(result: StabilityResult) -> list[str]:
 def accuracy_changes(first: StabilityResult, result: StabilityResult) -> list[str]:
     before, after = accuracy_of(first), accuracy_of(result)
     both = before.keys() & after.keys()
-    return [f"{100 * (after[name] - before[name]):+.1f}" if name in both else "" for name in ACCURACY]
+    return [_points(after[name] - before[name]) if name in both else "" for name in ACCURACY]
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}" if math.isfinite(difference) else "-"
 
 
 def _percent(value: float) -> str:

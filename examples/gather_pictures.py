@@ -19,6 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ddp_video.errors import DDPVideoError
+from ddp_video.video import VideoReader
+
 LONGER_SIDE = 1280  # px, at most
 QUALITY = 93
 
@@ -40,13 +43,9 @@ def frames_of(content: bytes, numbers: list[int]) -> Iterator[tuple[int, np.ndar
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
-        video = cv2.VideoCapture(file.name)
-        for number in range(max(numbers) + 1):
-            there, frame = video.read()
-            if not there:
-                return
+        for number, frame in enumerate(VideoReader(file.name, max_frames=max(numbers) + 1)):
             if number in numbers:
-                yield number, frame
+                yield number, frame.rgb[..., ::-1]
 
 
 def pictures_of(content: bytes, frames: list[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -81,9 +80,12 @@ def main() -> None:
             print(f"not there: {source}: {file}")
             continue
         stem = f"{source}__{file}".replace("/", "__").replace(" ", "_").replace(".", "-")
-        for suffix, picture in pictures_of(content, [row.get("frame") or "" for row in group]):
-            save(picture, arguments.output / f"{stem}{suffix}.jpg")
-            written += 1
+        try:
+            for suffix, picture in pictures_of(content, [row.get("frame") or "" for row in group]):
+                save(picture, arguments.output / f"{stem}{suffix}.jpg")
+                written += 1
+        except DDPVideoError as error:
+            print(f"{source}: {file}: {error}")
     print(f"{written} of {len(rows)} pictures in {arguments.output}")
 
 

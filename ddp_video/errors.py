@@ -33,5 +33,9 @@ class DataError(DDPVideoError):
     """A dataset or asset folder is missing, partial or damaged."""
 
 
+class NoPicturesError(DataError):
+    """A dataset is there, but holds no picture of the kind asked for."""
+
+
 class TrainingError(DDPVideoError):
     """Training cannot go on: a loss that is not finite, a checkpoint of another run."""

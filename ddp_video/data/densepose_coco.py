@@ -12,7 +12,7 @@ from ddp_video import rle
 from ddp_video.data.coco_file import read_coco
 from ddp_video.data.folder import is_held_out, read_image
 from ddp_video.data.sample import IGNORE, Sample
-from ddp_video.errors import DataError
+from ddp_video.errors import NoPicturesError
 
 MASK_SIZE = 256  # side of a part mask, which is stretched over the person's box
 
@@ -41,7 +41,7 @@ class DensePoseCoco:
         self.images = Path(images)
         self.pictures = sorted(p for p in pictures if held_out is None or is_held_out(p[0]) == held_out)
         if not self.pictures:
-            raise DataError(f"no pictures with people in {annotations}")
+            raise NoPicturesError(f"no pictures with people in {annotations}")
 
     def __len__(self) -> int:
         return len(self.pictures)

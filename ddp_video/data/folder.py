@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ddp_video.data.sample import IGNORE, Sample
-from ddp_video.errors import DataError
+from ddp_video.errors import DataError, NoPicturesError
 
 HELD_OUT = 64  # one picture in so many
 
@@ -32,7 +32,8 @@ class DenseFolder:
         path: the folder.
         held_out: False gives the pictures to train on, True the few kept for validation, None all.
     Raises:
-        DataError: where there is no picture, or one cannot be read.
+        NoPicturesError: where there is no such picture.
+        DataError: where one cannot be read.
     """
 
     charts = "ddp-video"
@@ -42,7 +43,7 @@ class DenseFolder:
         names = sorted(e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png"))
         self.names = [n for n in names if held_out is None or is_held_out(n) == held_out]
         if not self.names:
-            raise DataError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")
+            raise NoPicturesError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")
 
     def __len__(self) -> int:
         return len(self.names)

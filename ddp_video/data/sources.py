@@ -9,7 +9,7 @@ from ddp_video.data.densepose_coco import DensePoseCoco
 from ddp_video.data.folder import DenseFolder, Photographs
 from ddp_video.data.generated import Generated
 from ddp_video.data.mixture import Source
-from ddp_video.errors import DataError
+from ddp_video.errors import DataError, NoPicturesError
 
 KINDS = ("maps", "synthetic", "coco", "photos")
 # Rows of synthetic pictures to train and to validate on; tests and benchmarks draw from others.
@@ -48,8 +48,13 @@ def open_source(spec: SourceSpec, size: int) -> Source:
 
 
 def held_out(spec: SourceSpec, size: int) -> Source | None:
-    """The pictures of the source that are kept from training, None where it has no labelled people."""
-    return None if spec.kind == "photos" else _labelled(spec, size, held_out=True)
+    """The pictures of the source that are kept from training, None where it has no labelled people, or so few that none is kept."""
+    if spec.kind == "photos":
+        return None
+    try:
+        return _labelled(spec, size, held_out=True)
+    except NoPicturesError:
+        return None
 
 
 def _labelled(spec: SourceSpec, size: int, held_out: bool) -> Source:

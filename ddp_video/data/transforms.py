@@ -31,6 +31,7 @@ class Augmentation:
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
     mosaic: float = 0.3  # share of crops made of four or nine, each at half or a third of the size: many small people
     mirror: float = 0.5
+    blend: float = 0.12  # share of crops whose people take on the colours around them
     hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
     widen_sites: int = 2  # the IUV branch sees the true masks grown by 0 to so many cells, as predicted masks will be
     ragged: float = 0.4  # share of crops in which those masks also hold, or lack, some blobs, as predicted masks will
@@ -53,6 +54,8 @@ def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng
     layers = _mosaic(tiles) if len(tiles) > 1 else tiles[0]
     if rng.random() < augmentation.mirror and not any(s.points is not None for s in samples):
         layers = _mirrored(layers)
+    if rng.random() < augmentation.blend:
+        layers = replace(layers, image=_blended(layers.image, layers.instance > 0, rng.uniform(0.4, 1)))
     if rng.random() < augmentation.hide:
         layers = _hidden(layers, rng)
     layers = replace(layers, image=photometric(layers.image, rng))
@@ -202,6 +205,20 @@ def _mirrored(layers: _Layers) -> _Layers:
     across = np.isin(part, MIRROR_FLIPS_U)
     uv[..., 0] = np.where(across, 1 - uv[..., 0], uv[..., 0])
     return replace(layers, **flipped | {"part": part, "uv": uv})
+
+
+def _blended(image: np.ndarray, people: np.ndarray, strength: float) -> np.ndarray:
+    """People moved towards the mean colour of what is around them, as camouflage, the shade and the night do: what is left
+    to see is their texture and outline. strength: 0 as they are, 1 of the same mean colour."""
+    height, width = image.shape[:2]
+    inside = people.astype(np.float32)[..., None]
+    weighed = np.concatenate([image * inside, inside, image * (1 - inside), 1 - inside], 2).astype(np.float32)
+    small = cv2.resize(weighed, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(cv2.GaussianBlur(small, (0, 0), width / 64), (width, height))
+    ours, theirs = (sums[..., n : n + 3] / np.maximum(sums[..., n + 3 : n + 4], 1e-3) for n in (0, 4))
+    seen = np.minimum(4 * sums[..., 7:], 1)  # in a crowd there is little to blend with
+    soft = strength * cv2.GaussianBlur(inside, (0, 0), 1.0)[..., None] * seen
+    return (image + soft * (theirs - ours)).clip(0, 255).astype(np.uint8)
 
 
 def _hidden(layers: _Layers, rng: np.random.Generator) -> _Layers:

@@ -52,7 +52,7 @@ def agreement(crop, mirrored=False):
 @pytest.fixture
 def geometry_only(monkeypatch):
     monkeypatch.setattr(transforms, "photometric", lambda image, rng: image)
-    return Augmentation(mirror=0.0, mosaic=0.0, hide=0.0, widen_sites=0, ragged=0.0)
+    return Augmentation(mirror=0.0, mosaic=0.0, blend=0.0, hide=0.0, widen_sites=0, ragged=0.0)
 
 
 def test_labels_stay_on_their_pixels(geometry_only):
@@ -184,6 +184,32 @@ def test_ragged_sites_lack_some_of_a_person_or_hold_some_background(geometry_onl
         assert (crop.instance[added] == 0).all() and (crop.part[added] == 0).all()
         lacking, holding = lacking + taken.any(), holding + added.any()
     assert lacking > 2 and holding > 2
+
+
+def test_blended_people_take_on_the_colours_around_them():
+    rng = np.random.default_rng(0)
+    people = np.zeros((128, 128), bool)
+    people[30:100, 50:80] = True
+    image = np.where(people[..., None], (200, 40, 90), (60, 120, 100)) + rng.integers(-20, 21, (128, 128, 1))
+    image = image.astype(np.uint8)
+    blended = transforms._blended(image, people, 1.0)
+    assert (blended[:, :40] == image[:, :40]).all() and (blended[:, 90:] == image[:, 90:]).all()
+    inside = np.s_[40:90, 58:72]
+    assert np.abs(blended[inside].mean((0, 1)) - (60, 120, 100)).max() < 8
+    texture = (a[inside].astype(float) - a[inside].mean((0, 1)) for a in (image, blended))
+    assert np.abs(np.subtract(*texture)).max() < 8
+    assert (transforms._blended(image, np.ones_like(people), 1.0) == image).mean() > 0.99  # nothing to blend with
+
+
+def test_blending_changes_no_label(geometry_only):
+    plain, blended = (
+        train_crop([painted_sample()], 128, replace(geometry_only, blend=odds), np.random.default_rng(3))
+        for odds in (0, 1)
+    )
+    assert (
+        (plain.part == blended.part).all() and (plain.uv == blended.uv).all() and (plain.boxes == blended.boxes).all()
+    )
+    assert (plain.image != blended.image).any()
 
 
 def test_hidden_rectangles_take_the_labels_away(geometry_only):

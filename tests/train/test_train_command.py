@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,16 @@ def test_a_run_begun_with_weights_goes_on_without_naming_them(people, tmp_path):
     torch.save(state | {"model_config": state["model_config"] | {"charts": "densepose"}}, checkpoint)
     other = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
     assert isinstance(other.exception, DataError) and "speaks the charts of densepose" in str(other.exception)
+
+
+def test_a_folder_too_small_to_hold_a_picture_out(people, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for file in people.glob("[ab]*"):
+        shutil.copy(file, few)
+    result = call("--data", f"maps:{few}", "-o", tmp_path / "run", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "validation" not in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 def test_training_from_a_pool_leaves_no_process_behind(monkeypatch, tmp_path):

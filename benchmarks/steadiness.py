@@ -22,6 +22,7 @@ from ddp_video.pictures import PictureSettings
 from ddp_video.pipeline import Clip, infer, smooth
 from ddp_video.stability import evaluate_stability, pool
 from ddp_video.stability.evaluation import StabilityResult
+from ddp_video.stability.inputs import EXACT_LABELS
 from ddp_video.stability.table import METRICS, accuracies, accuracy_changes, as_json, change, number
 from ddp_video.temporal.smoothing import SmoothingSettings
 
@@ -80,10 +81,10 @@ def pool_all(clips: list[list[StabilityResult]]) -> list[StabilityResult]:
 def steadiness_rows(name: str, results: list[StabilityResult]) -> list[tuple]:
     raw, *smoothed = results
     rows = []
-    for way, result in zip(WAYS, smoothed, strict=True):
+    for way, result in zip((*WAYS, EXACT_LABELS), smoothed, strict=False):  # the labels where there are some
         changes = [change(raw.series[key].value, result.series[key].value, METRICS[key]) for key in SHOWN]
-        switches = f"{raw.id_switches} -> {result.id_switches}"
-        lag = f"{result.lag.frames:+.2f}" if np.isfinite(result.lag.frames) else "-"
+        switches = "-" if result.id_switches is None else f"{raw.id_switches} -> {result.id_switches}"
+        lag = f"{result.lag.frames:+.2f}" if result.lag and np.isfinite(result.lag.frames) else "-"
         rows.append((name, raw.frames, way, *changes, switches, lag))
     return rows
 
@@ -112,7 +113,7 @@ def accuracy(pooled: dict[str, list[StabilityResult]]) -> Table:
     rows = []
     for name, (raw, *smoothed) in pooled.items():
         rows.append((name, "raw", *accuracies(raw)))
-        rows += [(name, way, *accuracy_changes(raw, result)) for way, result in zip(WAYS, smoothed, strict=True)]
+        rows += [(name, way, *accuracy_changes(raw, result)) for way, result in zip(WAYS, smoothed, strict=False)]
     return Table("Against exact labels", ("clips", "", "GPS AP", "GPSm AP", "part", "found"), rows)
 
 

@@ -22,7 +22,7 @@ from ddp_video.cli.options import progress_bar, quiet_option
     "--truth",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Exact labels of the clips, of each a folder of its name (`ddp-video synthesize video` writes them): also GPS AP, "
-    "parts, and identities of the labelled people.",
+    "parts, and identities of the labelled people; and how steady the labels themselves are, which nothing should outdo.",
 )
 @click.option(
     "--flow",
@@ -58,6 +58,7 @@ def evaluate_stability(inputs, source, truth, flow, flow_weights, json_file, plo
     """
     from ddp_video.stability import evaluate_stability as measure
     from ddp_video.stability import pool
+    from ddp_video.stability.inputs import EXACT_LABELS
     from ddp_video.stability.page import write_report
     from ddp_video.stability.plot import save_plot
     from ddp_video.stability.table import as_json, table
@@ -79,7 +80,8 @@ def evaluate_stability(inputs, source, truth, flow, flow_weights, json_file, plo
         if report:
             click.echo(f"report: {write_report(measured[clip], report / clip, estimator.describe())}", err=True)
     columns = zip(*measured.values(), strict=True)
-    pooled = [pool(column, str(path)) for column, path in zip(columns, inputs, strict=True)]
+    names = [*map(str, inputs), EXACT_LABELS]  # the last only where --truth is given
+    pooled = [pool(column, name) for column, name in zip(columns, names, strict=False)]
     click.echo((f"all {len(clips)} clips\n" if len(clips) > 1 else "") + table(pooled))
     if json_file:
         figures = {"flow": estimator.describe(), **as_json(pooled)}

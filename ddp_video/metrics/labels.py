@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from scipy.ndimage import zoom
 
 from ddp_video import rle
@@ -15,6 +16,7 @@ from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, read_image
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
+from ddp_video.structures import DensePose
 
 POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
 SEED = 0  # of the points that are drawn; picture i uses [SEED, i]
@@ -56,6 +58,12 @@ class DenseLabels:
     def instance(self, index: int) -> np.ndarray:
         """[H, W] number of the person at every pixel, 0 = nobody."""
         return self._pictures[index].instance
+
+    def pose(self, index: int) -> DensePose:
+        """The picture's labels as the dense pose that they are."""
+        sample = self._pictures[index]
+        uv = torch.from_numpy(sample.uv.transpose(2, 0, 1) / np.float32(255))
+        return DensePose(torch.from_numpy(sample.part), uv, torch.from_numpy(sample.instance.astype(np.int32)))
 
     def people(self, index: int) -> list[LabelledPerson]:
         sample = self._pictures[index]

@@ -7,17 +7,11 @@ else its own; its own flow follows flicker too, so such an E_warp is a lower bou
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from ddp_video.decode import decode
-from ddp_video.errors import VideoOpenError
 from ddp_video.metrics.geodesics import load_body
 from ddp_video.metrics.gps import AccuracyEvaluator
 from ddp_video.metrics.stability import (
@@ -29,15 +23,12 @@ from ddp_video.metrics.stability import (
     Series,
     WarpStability,
 )
-from ddp_video.render import iuv
-from ddp_video.runs import RUN_FILE, RunFolder
+from ddp_video.runs import RUN_FILE
+from ddp_video.stability.inputs import LabelsInput, RunInput, Step, VideoInput, open_input
 from ddp_video.stability.truth import LabelledClip
-from ddp_video.structures import DensePose, FramePrediction
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
 from ddp_video.video import VideoReader
-
-PICTURE = "isocontour.mp4"
 
 
 @dataclass
@@ -65,7 +56,7 @@ def evaluate_stability(
     progress: Callable[[int, int | None], None] | None = None,
     truth: str | Path | None = None,
 ) -> list[StabilityResult]:
-    """Measure video files and run folders together, one result each.
+    """Measure video files and run folders together, one result each; with `truth` one more, of the labels themselves.
 
     source: where the video is that run folders were made from, if it has moved, and whose flow plain videos follow.
     flow: default DIS, which gives the same figures on every machine. progress: called with frames done and in all.
@@ -80,11 +71,12 @@ def evaluate_stability(
     with ExitStack() as stack:
         motions: dict[str, _Motion] = {}
         measured = []
-        for path in inputs:
-            of = _RunInput(Path(path), source) if (Path(path) / RUN_FILE).is_file() else _VideoInput(path, source)
+        opened = [open_input(path, source) for path in inputs]
+        for of in [*opened, LabelsInput(truth, opened[0])] if truth else opened:
             if of.motion_key not in motions:
                 motions[of.motion_key] = _Motion(of.moving(), flow, stack)
-            labels = LabelledClip(Path(truth), of.frame_count, of.charts, geodesics) if truth else None
+            compared = truth and isinstance(of, RunInput)
+            labels = LabelledClip(Path(truth), of.frame_count, of.charts, geodesics) if compared else None
             measured.append(_Measurement(of, motions[of.motion_key], stack, labels))
         total = max((m.frame_count for m in measured if m.frame_count), default=None)
         done = 0
@@ -103,19 +95,6 @@ def evaluate_stability(
     return [m.result() for m in measured]
 
 
-def picture_video(path: str | Path) -> Path:
-    """The video that an input's pictures are measured on: a run folder's isocontours, or the video itself."""
-    path = Path(path)
-    if not (path / RUN_FILE).is_file():
-        return path
-    if not (path / PICTURE).is_file():
-        raise VideoOpenError(
-            f"{path} has no {PICTURE}, which stability is measured on; "
-            f"draw it with `ddp-video render {path} --style isocontour`"
-        )
-    return path / PICTURE
-
-
 def pool(results: Sequence[StabilityResult], name: str) -> StabilityResult:
     """The results of several clips as one: means over all their pairs of frames, counts added up."""
     lags = [result.lag for result in results if result.lag]
@@ -130,51 +109,6 @@ def pool(results: Sequence[StabilityResult], name: str) -> StabilityResult:
         Lag.joined(lags) if lags else None,
         AccuracyEvaluator.joined(accuracy) if accuracy else None,
     )
-
-
-class _Step(NamedTuple):
-    """One frame of an input: its picture, and of a run folder the dense pose, that as a picture, and the prediction."""
-
-    picture: np.ndarray
-    pose: DensePose | None = None
-    charts: np.ndarray | None = None
-    prediction: FramePrediction | None = None
-
-
-class _VideoInput:
-    def __init__(self, path: str | Path, source: str | Path | None):
-        self.name = str(path)
-        self._reader = VideoReader(path)
-        self._source = source
-        self.frame_count = self._reader.frame_count
-        self.motion_key = str(source or path)
-
-    def moving(self) -> VideoReader:
-        return VideoReader(self._source) if self._source else VideoReader(self._reader.info.path)
-
-    def steps(self) -> Iterator[_Step]:
-        return (_Step(frame.rgb) for frame in self._reader)
-
-
-class _RunInput:
-    def __init__(self, path: Path, source: str | Path | None):
-        self.name = str(path)
-        self._run = RunFolder.open(path)
-        self._source = source
-        self._picture = VideoReader(picture_video(path))
-        self._predictions = self._run.predictions
-        self.frame_count = len(self._predictions)
-        self.charts = self._run.facts["charts"]
-        self.motion_key = json.dumps([str(source), self._run.facts["source"]], sort_keys=True)
-
-    def moving(self) -> VideoReader:
-        return self._run.reader(self._source)
-
-    def steps(self) -> Iterator[_Step]:
-        pictures = (frame.rgb for frame in self._picture)
-        for picture, prediction in zip(pictures, self._predictions, strict=False):
-            pose = decode(prediction)
-            yield _Step(picture, pose, iuv(pose), prediction)
 
 
 class _Motion:
@@ -204,11 +138,15 @@ class _Measurement:
     """The accumulators of one input."""
 
     def __init__(
-        self, of: _VideoInput | _RunInput, motion: _Motion, stack: ExitStack, labels: LabelledClip | None = None
+        self,
+        of: VideoInput | RunInput | LabelsInput,
+        motion: _Motion,
+        stack: ExitStack,
+        labels: LabelledClip | None = None,
     ):
         self._name, self.frame_count, self.motion = of.name, of.frame_count, motion
         self._steps = stack.enter_context(closing(of.steps()))
-        self._step: _Step | None = None
+        self._step: Step | None = None
         self._frames = 0
         self._picture, self._warp, self._charts = PictureStability(), WarpStability(), ChartStability()
         self._identities: IdentitySwitches | None = None
@@ -241,7 +179,7 @@ class _Measurement:
 
     def compare(self, reference: _Measurement) -> None:
         """Follow a run folder of the same video, frame by frame, for the lag."""
-        if self._step and reference._step and self._step.charts is not None and reference._step.charts is not None:
+        if self._step and reference._step and self._step.prediction and reference._step.prediction:
             self._lag = self._lag or Lag()
             self._lag.push(reference._step.charts, self._step.charts)
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from ddp_video.errors import OutputError
 from ddp_video.metrics.similarity import PSNR_CAP
-from ddp_video.stability.evaluation import StabilityResult, picture_video
+from ddp_video.stability.evaluation import StabilityResult
+from ddp_video.stability.inputs import EXACT_LABELS, picture_video
 from ddp_video.stability.plot import COLOURS, moving_mean, ticks, value_range
 from ddp_video.stability.table import (
     ACCURACY,
@@ -50,7 +51,7 @@ def write_report(results: Sequence[StabilityResult], folder: Path, flow: str) ->
     """Write the page and the video into a folder, and return the page's path. flow: how it was estimated, in words."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        side_by_side([result.name for result in results], folder / VIDEO)
+        side_by_side(_inputs(results), folder / VIDEO)
         video = base64.b64encode((folder / VIDEO).read_bytes()).decode()
         (folder / PAGE).write_text(page(results, flow, f"data:video/mp4;base64,{video}"), encoding="utf-8")
     except OSError as error:
@@ -58,10 +59,15 @@ def write_report(results: Sequence[StabilityResult], folder: Path, flow: str) ->
     return folder / PAGE
 
 
+def _inputs(results: Sequence[StabilityResult]) -> list[str]:
+    """Paths of what was measured; exact labels have no video."""
+    return [result.name for result in results if result.name != EXACT_LABELS]
+
+
 def page(results: Sequence[StabilityResult], flow: str, video: str) -> str:
     """The HTML. flow: how it was estimated, in words. video: its address."""
     shown = [key for key in METRICS if any(math.isfinite(result.series[key].value) for result in results)]
-    names = " | ".join(html.escape(Path(result.name).name) for result in results)
+    names = " | ".join(html.escape(Path(name).name) for name in _inputs(results))
     curves = "".join(
         f"<h2>{html.escape(title(METRICS[key]))}</h2><p>{html.escape(METRICS[key].meaning)}; "
         f"{'higher' if METRICS[key].higher_is_better else 'lower'} is steadier</p>{_svg(results, key)}"

@@ -1,5 +1,7 @@
 """Against exact labels: a run that is its own truth, one that is not, and labels of something else."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -38,13 +40,16 @@ def clips(tmp_path_factory):
 
 
 def test_a_run_that_is_its_own_truth_is_right_everywhere(clips):
-    raw, smoothed = evaluate_stability(
+    raw, smoothed, labels = evaluate_stability(
         [clips / "raw" / "discs", clips / "smoothed" / "discs"], truth=clips / "labels" / "discs"
     )
     assert raw.accuracy.table()["mask"]["AP"] == raw.accuracy.agreement.rates()["part"] == 1
     assert raw.accuracy.table()["GPS"]["AP"] > 0.99
     assert raw.accuracy.num_people == 2 * FRAMES and raw.id_switches == 0
     assert 0.5 < smoothed.accuracy.agreement.rates()["chart"] < 1
+    for name, series in labels.series.items():  # U and V of labels have 8 bits
+        assert series.value == pytest.approx(raw.series[name].value, rel=0.01, abs=1e-3), name
+    assert labels.frames == FRAMES and labels.accuracy is labels.id_switches is labels.lag is None
     both = pool([raw, smoothed], "both")
     assert both.accuracy.num_people == 4 * FRAMES
     shares = [one.accuracy.agreement.rates()["chart"] for one in (raw, smoothed)]
@@ -58,7 +63,13 @@ def test_the_command_finds_the_labels_of_each_clip(clips, tmp_path):
     done = CliRunner().invoke(command, [*folders, "-q", *report], catch_exceptions=False)
     assert done.exit_code == 0 and "GPS AP" in done.output and "100.0 %" in done.output
     assert '"GPS AP": ' in (tmp_path / "a.json").read_text()
-    assert "<th>GPS AP</th>" in (tmp_path / "page" / "discs" / "index.html").read_text()
+    assert len([line for line in done.output.splitlines() if line.startswith("exact labels")]) == 1
+    assert [one["name"] for one in json.loads((tmp_path / "a.json").read_text())["results"]] == [
+        *folders,
+        "exact labels",
+    ]
+    page = (tmp_path / "page" / "discs" / "index.html").read_text()
+    assert "<th>GPS AP</th>" in page and "exact labels</td>" in page and "<h2>discs | discs</h2>" in page
 
 
 def test_labels_of_something_else_are_refused(clips, tmp_path):

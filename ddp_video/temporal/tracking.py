@@ -19,7 +19,8 @@ FLOW_SHORT_SIDE = 180  # px; enough to carry masks of stride 4 along
 MAX_OCCLUSION = 60  # frames that an identity survives unseen
 CONFIRMED = 3  # frames that it must have been seen in for that: what was found once or twice was often nobody
 
-MIN_OVERLAP = 0.1  # of boxes or masks, of people seen in the last frame
+MIN_OVERLAP = 0.1  # of masks or boxes, of people seen in the last frame
+BOX_SHARE = 0.5  # of masks' overlap that boxes' counts: those of people who cross overlap, whoever they are
 # Out of sight: how far from where it was expected a person may come back, in box sizes, at once and more per frame unseen.
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
 # What a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours.
@@ -197,7 +198,8 @@ def _similarity(known: _People, found: _People, flow: Flow, frame: int) -> np.nd
     unseen = (frame - known.seen)[:, None]
     in_sight = unseen == 1
     expected = known.box + np.tile(known.velocity, 2) * unseen
-    overlap = np.maximum(_mask_iou(_carry(known.mask, flow) & in_sight, found.mask), boxes.iou(expected, found.box))
+    by_mask = _mask_iou(_carry(known.mask, flow) & in_sight, found.mask)
+    overlap = np.maximum(by_mask, BOX_SHARE * boxes.iou(expected, found.box))
 
     known_size, found_size = _size(known.box)[:, None], _size(found.box)
     larger, smaller = np.maximum(known_size, found_size), np.minimum(known_size, found_size)

@@ -102,6 +102,17 @@ def test_who_parts_from_a_shared_mask_is_known_by_his_clothes(clip, make_predict
     assert all(len(set(found)) == len(found) and set(found) <= {1, 2} for found in ids)
 
 
+def test_a_mask_tells_more_than_a_box(make_prediction):
+    """Where two cross one is found, in the outline of the second and the box of the first."""
+    frame = np.full((160, 240, 3), 128, np.uint8)
+    first, second, moved = ((8, left, 8 + HEIGHT, left + WIDTH) for left in (8, 14, 16))
+    both = [make_prediction(GRID, [first, second], index=index) for index in range(3)]
+    found = make_prediction(GRID, [moved], index=3)
+    box = both[0].instances.boxes_xyxy[:1]
+    found = replace(found, instances=replace(found.instances, boxes_xyxy=box))
+    assert ids_of([*both, found], [frame] * 4) == [[1, 2]] * 3 + [[2]]
+
+
 def test_an_apparition_leaves_no_identity_behind(clip):
     """What was found for one frame does not take the identity of who comes there later, nor lend its own."""
     ids = ids_of(*clip([[20, None, None, 20, 20]]))

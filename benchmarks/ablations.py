@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from ddp_video.train.config import WITHOUT, TrainConfig
+from ddp_video.train.loop import CHECKPOINT
 from ddp_video.train.run import start
 
 BUDGET = TrainConfig(steps=1000, size=256)
@@ -41,7 +42,7 @@ def main(data, out, changes, device):
         folder = out / name.replace(" ", "_")
         last = measured(folder)
         if last is None:
-            start(config, data, folder, init="imagenet", resume=False, device=device)
+            start(config, data, folder, init="imagenet", resume=(folder / CHECKPOINT).exists(), device=device)
             last = measured(folder)
         figures = [f"{last[f'validation/{column}']:.3f}" for column in COLUMNS]
         click.echo(f"| {name} | " + " | ".join((*figures, f"{last['seconds']:.0f}")) + " |")

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import NoneType
 
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.predictions import Predictions, open_predictions, remove_store, run_lock
+from ddp_video.lock import run_lock
+from ddp_video.predictions import Predictions, open_predictions, remove_store
 from ddp_video.video import VideoInfo, VideoReader
 
 SCHEMA = 1

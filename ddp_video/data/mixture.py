@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -81,11 +82,12 @@ def batches(mixture: Mixture, numbers: Numbers, workers: int, pin_memory: bool) 
         num_workers=workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_single_thread,
+        worker_init_fn=_begin_worker,
     )
     return iter(loader)
 
 
-def _single_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; whom the batches are for decides
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

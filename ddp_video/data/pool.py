@@ -10,6 +10,7 @@ import itertools
 import mmap
 import multiprocessing
 import os
+import signal
 import time
 
 import cv2
@@ -86,6 +87,7 @@ class Pool:
             process.join()
 
     def _make(self, process: int, processes: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # `close` ends it
         os.nice(_POLITE)
         cv2.setNumThreads(0)
         try:

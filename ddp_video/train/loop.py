@@ -24,6 +24,7 @@ from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import save_model
 from ddp_video.train.config import TrainConfig
 from ddp_video.train.criterion import Criterion
+from ddp_video.train.interruption import noted_interrupts
 from ddp_video.train.validation import picture_sheet, validate
 
 LOG_EVERY = 10  # steps
@@ -80,7 +81,8 @@ class Trainer:
     def run(self) -> Path:
         """Train from the present step to the end of the schedule; returns the exported weights' path.
 
-        Raises TrainingError when a loss or gradient is not finite, after saving its batch.
+        Raises TrainingError when a loss or gradient is not finite, after saving its batch; KeyboardInterrupt after Ctrl-C or
+        SIGTERM, once the step is done and saved.
         """
         criterion: nn.Module = Criterion(self.model)
         if self.world > 1:
@@ -91,23 +93,26 @@ class Trainer:
         bar = tqdm(total=100, disable=self.quiet or self.rank > 0 or None, unit="%", bar_format=_BAR)
         began, saved, progress = time.monotonic() - self.seconds, time.monotonic(), self._progress()
         history: list[dict[str, Tensor]] = []
-        while progress < 1:
-            set_learning_rate(self.optimizer, self.config, self.step, progress)
-            history.append(self._update(criterion, next(stream).to(self.device)))
-            self.step += 1
-            self.seconds = time.monotonic() - began
-            progress = self._progress()
-            if self.step % LOG_EVERY == 0 or progress >= 1:
-                terms = self._log(history)
-                bar.set_postfix_str(f"step {self.step} loss {terms['loss']:.3f}", refresh=False)
-                bar.update(100 * progress - bar.n)
-                history = []
-            if self.rank == 0:
-                if self.step % self.config.validate_every == 0 or progress >= 1:
-                    self._validate()
-                if time.monotonic() - saved > 60 * self.checkpoint_minutes or progress >= 1:
-                    self.save()
-                    saved = time.monotonic()
+        with noted_interrupts() as interrupted:
+            while progress < 1:
+                set_learning_rate(self.optimizer, self.config, self.step, progress)
+                history.append(self._update(criterion, next(stream).to(self.device)))
+                self.step += 1
+                self.seconds = time.monotonic() - began
+                progress = self._progress()
+                if self.step % LOG_EVERY == 0 or progress >= 1:
+                    terms = self._log(history)
+                    bar.set_postfix_str(f"step {self.step} loss {terms['loss']:.3f}", refresh=False)
+                    bar.update(100 * progress - bar.n)
+                    history = []
+                if self.rank == 0:
+                    if self.step % self.config.validate_every == 0 or progress >= 1:
+                        self._validate()
+                    if time.monotonic() - saved > 60 * self.checkpoint_minutes or progress >= 1 or interrupted():
+                        self.save()
+                        saved = time.monotonic()
+                if interrupted():
+                    raise KeyboardInterrupt
         bar.close()
         if self.world > 1:
             dist.barrier()

@@ -17,13 +17,14 @@ from ddp_video.data.pool import Pool
 from ddp_video.data.sample import Batch, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
-from ddp_video.errors import DataError
+from ddp_video.errors import DataError, TrainingError
+from ddp_video.lock import run_lock
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.ddp import DDP
 from ddp_video.model.pretrained import load_pretrained_backbone
 from ddp_video.model.weights import load_model
 from ddp_video.train.config import TrainConfig
-from ddp_video.train.loop import Trainer, read_checkpoint
+from ddp_video.train.loop import CHECKPOINT, Trainer, read_checkpoint
 
 
 def start(
@@ -43,18 +44,23 @@ def start(
         init: 'imagenet', 'scratch', or the weights of a model to start from.
         generators: processes that keep a pool of synthetic pictures fresh; 0 makes one for each crop.
         options: further arguments of `Trainer`.
+    Raises:
+        OutputError: another process trains in the folder. TrainingError: it holds a run, and `resume` is not asked for, or
+        that run cannot be resumed. DataError: no fit data.
     """
+    if (out / CHECKPOINT).exists() and not resume:
+        raise TrainingError(f"{out} holds a training run; go on with --resume, or give another output folder")
     specs = [parse_source(text) for text in data]
     sources = [open_source(spec, config.size) for spec in specs]
     charts = _charts(sources)
     state = read_checkpoint(out) if resume else None
-    with ExitStack() as pools:
+    with ExitStack() as held:
         if generators:
             rank, world = process_rank()  # asked before the processes join: forking comes first
             seen = state["step"] * config.batch_size * world if state else 0
 
             def pool(source: Generated) -> Pool:
-                return pools.enter_context(closing(Pool(source, config.size, generators, seen, rank=rank, world=world)))
+                return held.enter_context(closing(Pool(source, config.size, generators, seen, rank=rank, world=world)))
 
             sources = [pool(source) if isinstance(source, Generated) else source for source in sources]
         device = _join_processes(device)
@@ -67,6 +73,9 @@ def start(
         augmentation = replace(Augmentation(), mosaic=config.mosaic)
         mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
         validation = [crops for spec in specs for crops in _validation(spec, config)]
+        if process_rank()[0] == 0:
+            out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(run_lock(out))
         trainer = Trainer(model, mixture, validation, config, out, device, **options)
         if state is not None:
             trainer.resume(state)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import zarr
 
 from ddp_video import rle
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.predictions import PredictionWriter, blocks, open_predictions, round_to_half, run_lock
+from ddp_video.predictions import PredictionWriter, blocks, open_predictions, round_to_half
 from ddp_video.predictions.rounding import OUTSIDE
 from ddp_video.predictions.schema import ARRAYS, BLOCK_FRAMES
 from ddp_video.structures import Grid
@@ -338,27 +336,6 @@ def test_memory_does_not_grow_with_the_store(tmp_path, predict):
     predictions = open_predictions(tmp_path)
     for frame in predictions:
         assert len(predictions._blocks._block["pts"]) == BLOCK_FRAMES, frame
-
-
-def test_one_process_a_run_folder(tmp_path):
-    pytest.importorskip("fcntl")
-    ask = (
-        "import fcntl, os, sys\n"
-        "try: fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB); print('free')\n"
-        "except OSError: print('taken')"
-    )
-
-    def other_process() -> str:
-        return subprocess.run([sys.executable, "-c", ask, str(tmp_path)], capture_output=True, text=True).stdout
-
-    with run_lock(tmp_path):
-        assert other_process() == "taken\n"
-        with pytest.raises(OutputError, match="is being written by another"), run_lock(tmp_path):
-            pass
-    assert other_process() == "free\n"
-    assert not any(tmp_path.iterdir())
-    with pytest.raises(OutputError, match="cannot open the run folder"), run_lock(tmp_path / "missing"):
-        pass
 
 
 def test_blocks_are_replaced_whole(store, frames):

@@ -1,6 +1,7 @@
 """Training runs: eight pictures learned by heart, interrupted and resumed, stopped by a loss that is not finite."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ddp_video.model.weights import load_model
 from ddp_video.sparse import ActiveSites
 from ddp_video.train.config import TrainConfig
 from ddp_video.train.criterion import Criterion, active_sites
+from ddp_video.train.interruption import noted_interrupts
 from ddp_video.train.loop import Trainer, make_optimizer, read_checkpoint, set_learning_rate
 from ddp_video.train.validation import picture_sheet, validate
 
@@ -118,6 +120,20 @@ class Failing(Figures):
         return super().__getitem__(index)
 
 
+class Signalling(Figures):
+    """Somebody presses Ctrl-C, or the like, when picture number `at` is asked for."""
+
+    def __init__(self, number, at):
+        super().__init__()
+        self.number, self.left = number, at
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(self.number)
+        return super().__getitem__(index)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     config = replace(SMALL, optimizer=optimizer, mosaic=0.0)
@@ -131,6 +147,33 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert len(list((tmp_path / "parts").glob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_step_is_finished_and_saved(tmp_path, number):
+    """The signal comes while the fourth step's crops are drawn."""
+    usual = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, replace(SMALL, mosaic=0.0), Signalling(number, at=8)).run()
+    assert signal.getsignal(number) == usual
+    assert read_checkpoint(tmp_path)["step"] == 4
+
+
+def test_the_second_interrupt_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), noted_interrupts() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ignored_signals_stay_ignored():
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with noted_interrupts() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_run_leaves_losses_figures_and_pictures(tmp_path):

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from ddp_video.cli.train import train
 from ddp_video.data.folder import is_held_out
-from ddp_video.errors import DataError, TrainingError, WeightsError
+from ddp_video.errors import DataError, OutputError, TrainingError, WeightsError
+from ddp_video.lock import run_lock
 from ddp_video.model.weights import load_model, read_info, save_model
 
 QUICK = [
@@ -79,6 +80,19 @@ def test_a_run_begun_with_weights_goes_on_without_naming_them(people, tmp_path):
     torch.save(state | {"model_config": state["model_config"] | {"charts": "densepose"}}, checkpoint)
     other = call("--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK, "--resume")
     assert isinstance(other.exception, DataError) and "speaks the charts of densepose" in str(other.exception)
+
+
+def test_a_folder_is_for_one_run_at_a_time(people, tmp_path):
+    arguments = ["--data", f"maps:{people}", "-o", tmp_path / "run", *QUICK]
+    (tmp_path / "run").mkdir()
+    with run_lock(tmp_path / "run"):
+        beside = call(*arguments)
+    assert isinstance(beside.exception, OutputError) and "another ddp-video process" in str(beside.exception)
+    assert call(*arguments).exit_code == 0
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    anew = call(*arguments)
+    assert isinstance(anew.exception, TrainingError) and "go on with --resume" in str(anew.exception)
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
 
 
 def test_a_folder_too_small_to_hold_a_picture_out(people, tmp_path):

@@ -1,4 +1,4 @@
-"""One process for each run folder."""
+"""One process for each folder of a run, or of a training run."""
 
 from __future__ import annotations
 

@@ -92,6 +92,8 @@ class Pool:
         cv2.setNumThreads(0)
         try:
             for number in itertools.count(process, processes):
+                if not multiprocessing.parent_process().is_alive():  # killed, so that nobody calls `close`
+                    return
                 sample = self._source[self._first + number * self._world + self._rank]
                 slot = number % self._capacity
                 picture = self._pictures[slot]

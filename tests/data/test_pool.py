@@ -1,5 +1,9 @@
 """Pictures made by processes of their own."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -85,3 +89,16 @@ def test_the_processes_end(pool):
     assert shown[0] is not None
     shown.close()
     assert not any(process.is_alive() for process in shown._processes)
+
+
+def test_a_killed_run_leaves_no_process_behind():
+    code = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from test_pool import Counting, Pool, SIZE
+print(Pool(Counting(), SIZE, processes=2, capacity=4)[0].image.shape, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    # Its processes hold the pipe too: it ends when they have ended.
+    done = subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], stdout=subprocess.PIPE, timeout=120)
+    assert done.returncode == -9 and done.stdout

@@ -22,7 +22,7 @@ from ddp_video.cli.options import progress_bar, quiet_option
     "--truth",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Exact labels of the clips, of each a folder of its name (`ddp-video synthesize video` writes them): also GPS AP, "
-    "parts, and identities of the labelled people; and how steady the labels themselves are, which nothing should outdo.",
+    "parts, and identities of the labelled people; and how steady the labels themselves are.",
 )
 @click.option(
     "--flow",

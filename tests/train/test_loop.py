@@ -149,8 +149,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     assert len(list((tmp_path / "parts").glob("*.safetensors"))) == 1
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """As a command in the foreground does; a shell's background jobs, and so tests that run in one, are deaf to it."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_step_is_finished_and_saved(tmp_path, number):
+def test_an_interrupted_step_is_finished_and_saved(tmp_path, number, hears_ctrl_c):
     """The signal comes while the fourth step's crops are drawn."""
     usual = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
@@ -159,7 +167,7 @@ def test_an_interrupted_step_is_finished_and_saved(tmp_path, number):
     assert read_checkpoint(tmp_path)["step"] == 4
 
 
-def test_the_second_interrupt_does_not_wait():
+def test_the_second_interrupt_does_not_wait(hears_ctrl_c):
     with pytest.raises(KeyboardInterrupt), noted_interrupts() as interrupted:
         signal.raise_signal(signal.SIGINT)
         assert interrupted()

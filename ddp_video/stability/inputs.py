@@ -91,8 +91,6 @@ class LabelsInput:
     Their isocontours are drawn over the same frames and encoded as those of a run are, which costs some detail.
     """
 
-    charts = DenseLabels.charts
-
     def __init__(self, folder: str | Path, run: RunInput):
         self.name = EXACT_LABELS
         self.frame_count, self.motion_key, self.moving = run.frame_count, run.motion_key, run.moving

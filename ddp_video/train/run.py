@@ -73,10 +73,9 @@ def start(
         augmentation = replace(Augmentation(), mosaic=config.mosaic)
         mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
         validation = [crops for spec in specs for crops in _validation(spec, config)]
-        if process_rank()[0] == 0:
-            out.mkdir(parents=True, exist_ok=True)
-            held.enter_context(run_lock(out))
         trainer = Trainer(model, mixture, validation, config, out, device, **options)
+        if trainer.rank == 0:
+            held.enter_context(run_lock(out))
         if state is not None:
             trainer.resume(state)
         weights = trainer.run()

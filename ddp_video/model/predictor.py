@@ -141,11 +141,17 @@ class DDPPredictor:
             return self
         frames = sample()
         usual = min(self.input_size(frames.frame_size))
-        glance = self.at_size(max(usual // 2, SIZE_MULTIPLE))  # enough to see how tall people are
-        people = [p.instances for p in glance.predict(frames)]
-        boxes = torch.cat([p.boxes_xyxy[p.scores >= SURE_SCORE] for p in people])
-        size = size_for_people((boxes[:, 3] - boxes[:, 1]) / min(frames.frame_size), usual, self.size)
+        heights = self._heights(frames, max(usual // 2, SIZE_MULTIPLE))  # enough, unless everybody is far away
+        if not len(heights):
+            heights = self._heights(frames, usual)
+        size = size_for_people(heights, usual, self.size)
         return self if size == usual else self.at_size(size)
+
+    def _heights(self, frames: FrameBatch, size: int) -> Tensor:
+        """[N] of the people who are surely seen at this size, in short sides of the frame."""
+        people = [p.instances for p in self.at_size(size).predict(frames)]
+        boxes = torch.cat([p.boxes_xyxy[p.scores >= SURE_SCORE] for p in people])
+        return (boxes[:, 3] - boxes[:, 1]) / min(frames.frame_size)
 
     def at_size(self, size: int) -> DDPPredictor:
         """One with the same model that makes the frames' short side `size` px, for their people's sake."""

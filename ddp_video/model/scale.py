@@ -2,7 +2,8 @@
 
 A person of 100 px has legs of a dozen px each, and on the stride-4 grid three cells tell left from right. The same weights
 chart such people far better in enlarged frames: of the real points of a clip with people of 100 px, 69 % in its own size
-(576 px), 78 % at 720 px, 83 % at 864 px, no more at 1008 px. People of 300 px and more gain nothing.
+(576 px), 78 % at 720 px, 83 % at 864 px, no more at 1008 px; of three clips with people made 210 px tall, 84 % as they are,
+87 % at 1.25 times that, no more at 1.75 times.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ddp_video.structures import FrameBatch
 
 Predictor = TypeVar("Predictor")
 
-TALL_ENOUGH = 200  # px of the network's input; taller people are not enlarged
+TALL_ENOUGH = 256  # px of the network's input; taller people are not enlarged
 MOST_OF_MODEL = 1.5  # times the model's own size, which takes 2.25 times its time
 
 

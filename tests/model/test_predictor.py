@@ -106,15 +106,18 @@ def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, mo
         boxes = torch.tensor([[0.0, 0, 20, heights[0]], [0, 0, 20, heights[1]], [0, 0, 9, 8]])
         nothing = torch.zeros(3, 25, 40)
         scores = torch.tensor([0.9, 0.7, 0.5])  # the last is too uncertain to count
+        if self.size < least_size:
+            scores = scores / 2
         people = Instances(boxes, scores, nothing, nothing, torch.full((3,), -1))
         return [FramePrediction(0, 0, 0.0, Grid((100, 160), (100, 160)), people, SparseIUV.empty())]
 
     monkeypatch.setattr(DDPPredictor, "predict", predict)
     predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 100, 160)
-    heights = 50, 60  # px of 100
+    least_size = 0
+    heights = 75, 90  # px of 100
     small = predictor.for_clip(lambda: clip)
     assert seen == [50]
-    assert small.input_size((100, 160)) == (384, 614)  # people of 200 px
+    assert small.input_size((100, 160)) == (320, 512)  # people of 240 px: 256 at most
     assert small.model is predictor.model and small.describe()["size_by"] == "people"
     assert predictor.input_size((100, 160)) == (100, 160)
     heights = 4, 5
@@ -123,6 +126,13 @@ def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, mo
     heights = 0, 0
     assert predictor.for_clip(lambda: clip).size == limit
     heights = 250, 300
+    assert predictor.for_clip(lambda: clip) is predictor
+    seen.clear()
+    least_size = 100
+    heights = 4, 5  # seen only in the clip's own size
+    assert predictor.for_clip(lambda: clip).size == limit
+    assert seen == [50, 100]
+    least_size = 101
     assert predictor.for_clip(lambda: clip) is predictor
     asked = DDPPredictor(model, "cpu", "fp32", size=64)
     assert asked.for_clip(lambda: pytest.fail("nothing depends on the frames")) is asked

@@ -10,10 +10,14 @@ densepose   What `apply_net.py dump` of detectron2's DensePose writes, without i
                     labels        uint8 [h, w], chart 0..24    | int64 in the dump
                     uv            float16 [2, h, w], in 0..1   | float32 in the dump
                 frame_index, pts_seconds, track_ids (int64 [N], -1 unknown)   | not in the dump
+                qualities         float32 [N]                  | not in the dump
 coco        COCO's JSON: images, categories, and annotations with bbox, area, segmentation (compressed RLE of the whole
-            person), score and track_id; the annotations alone are what `COCO.loadRes` takes. `densepose` of each is
-            labels and 255 * uv in the box as detectron2's `DensePoseChartResultCompressed` holds them: a PNG in base64
-            with R = label, G = U, B = V.
+            person), score, quality and track_id; the annotations alone are what `COCO.loadRes` takes. `densepose` of
+            each is labels and 255 * uv in the box as detectron2's `DensePoseChartResultCompressed` holds them: a PNG in
+            base64 with R = label, G = U, B = V.
+
+The score says how surely somebody is there, the quality (0..1) how well he is expected to be outlined and charted: their
+product is what `ddp-video evaluate` ranks people by.
 
 As in detectron2, labels and uv of the box (x0, y0, x1, y1) begin at pixel (int(x0), int(y0)) and are int(y1 - y0) by
 int(x1 - x0), at least 1. Two things differ: each pixel belongs to one person, and a box is grown where its person
@@ -36,6 +40,7 @@ import torch
 
 from ddp_video.decode import decode
 from ddp_video.errors import OutputError
+from ddp_video.quality import expected_quality
 from ddp_video.runs import RunFolder
 from ddp_video.structures import FramePrediction
 
@@ -116,6 +121,7 @@ def _write_densepose(run: RunFolder, file: BinaryIO, progress: Progress) -> None
                     "frame_index": prediction.index,
                     "pts_seconds": prediction.pts_seconds,
                     "scores": prediction.instances.scores,
+                    "qualities": expected_quality(prediction),
                     "pred_boxes_XYXY": torch.from_numpy(boxes),
                     "track_ids": prediction.instances.track_id,
                 }
@@ -171,7 +177,7 @@ def _write_coco(run: RunFolder, file: BinaryIO, progress: Progress) -> None:
 
 
 def _annotations(prediction: FramePrediction, masks: list[np.ndarray]) -> Iterator[dict]:
-    instances = prediction.instances
+    instances, qualities = prediction.instances, expected_quality(prediction).tolist()
     for row, (person, counts) in enumerate(zip(people(prediction), masks, strict=True)):
         left, top, right, bottom = person.box_xyxy.tolist()
         yield {
@@ -182,6 +188,7 @@ def _annotations(prediction: FramePrediction, masks: list[np.ndarray]) -> Iterat
             "area": int(counts[1::2].sum()),
             "segmentation": {"size": list(prediction.grid.frame_size), "counts": compress_rle(counts)},
             "score": float(instances.scores[row]),
+            "quality": qualities[row],
             "track_id": int(instances.track_id[row]),
             "densepose": {"shape_chw": [3, *person.labels.shape], "labels_uv_str": _png(person)},
         }

@@ -16,6 +16,7 @@ from ddp_video.decode import decode
 from ddp_video.errors import OutputError, PredictionsError
 from ddp_video.export import compress_rle, export
 from ddp_video.predictions import PredictionWriter, open_predictions
+from ddp_video.quality import expected_quality
 from ddp_video.runs import SCHEMA, RunFolder
 from ddp_video.structures import FramePrediction, Grid, Instances, SparseIUV
 from ddp_video.video import VideoInfo
@@ -92,6 +93,7 @@ def test_densepose_holds_the_dumps_fields(run, tmp_path):
         assert frame["file_name"] == "clip.mp4"
         assert (frame["frame_index"], frame["pts_seconds"]) == (prediction.index, prediction.pts_seconds)
         assert torch.equal(frame["scores"], prediction.instances.scores)
+        assert torch.equal(frame["qualities"], expected_quality(prediction))
         assert torch.equal(frame["track_ids"], prediction.instances.track_id)
         pasted = torch.zeros(3, *GRID.frame_size)
         for box, person in zip(frame["pred_boxes_XYXY"], frame["pred_densepose"], strict=True):
@@ -131,6 +133,7 @@ def test_coco_is_read_by_pycocotools(run, tmp_path):
             mask = coco.annToMask(annotation)
             np.testing.assert_array_equal(mask, rle.decode(masks[row], GRID.frame_size))
             assert annotation["area"] == mask.sum()
+            assert annotation["quality"] == expected_quality(prediction)[row].item()
             assert annotation["track_id"] == 10 + row
             png = base64.b64decode(annotation["densepose"]["labels_uv_str"])
             values = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

@@ -37,6 +37,9 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 def evaluate(source, labels, images, smpl, published, held_out, max_images, json_file, quiet, model):
     """Accuracy against labels: AP and AR by GPS, GPSm and mask IoU, as in the paper's Table 1.
 
+    People are ranked by their score times how well they are expected to be outlined and charted (`quality` in what `ddp-video
+    export` writes); with --published by the score alone.
+
     DATA is predicted with --model, people from a score of .05 on: a folder of `ddp-video synthesize`, or DensePose-COCO's
     JSON with --images and --smpl. RUN is a run folder of such pictures, in the order of their names, made by `ddp-video infer
     --score-threshold 0.05`, and measured against --labels.

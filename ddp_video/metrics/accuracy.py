@@ -12,6 +12,7 @@ from ddp_video.errors import DataError
 from ddp_video.metrics.gps import AccuracyEvaluator, LabelledPerson
 from ddp_video.metrics.labels import LabelledImages
 from ddp_video.model.scale import fitted
+from ddp_video.quality import expected_quality
 from ddp_video.structures import DensePose, FrameBatch, FramePrediction
 
 # Precision over all recalls needs the doubtful detections too: the least score that the paper's detector keeps.
@@ -52,6 +53,8 @@ def measure_one(
 ) -> None:
     """Feed the evaluator with one prediction, its decoded dense pose, and the people of its picture.
 
+    People are ranked by score times expected quality; by the score alone where the published evaluator is followed.
+
     Raises:
         DataError: as `measure`.
     """
@@ -62,4 +65,5 @@ def measure_one(
             f"{people[0].mask.shape[1]}x{people[0].mask.shape[0]} px: are these the labels of that run?"
         )
     found = prediction.instances
-    evaluator.add(pose, found.boxes_xyxy.numpy(), found.scores.numpy(), people)
+    rank = found.scores if evaluator.published else found.scores * expected_quality(prediction)
+    evaluator.add(pose, found.boxes_xyxy.numpy(), rank.numpy(), people)

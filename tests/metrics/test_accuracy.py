@@ -1,6 +1,7 @@
 """From labelled pictures and predictions to the figures, and the command that prints them."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -89,6 +90,23 @@ def test_predicting_the_labels_is_nearly_perfect(folder):
         assert columns["AP50"] == columns["AP75"] == 1
     assert evaluator.table()["GPS"]["AP"] == 1
     assert evaluator.agreement.rates()["chart"] > 0.97
+
+
+def test_people_are_ranked_by_how_well_they_should_be_charted_too(folder):
+    labels = DenseLabels(folder)
+    right, wrong = predict_images(LabelReader(folder), labels, range(2))
+    scores = replace(wrong.instances, scores=torch.full((len(wrong.instances),), 0.95))
+    doubtful = torch.cat([torch.zeros(len(wrong.iuv), 25), wrong.iuv.logits[:, 25:]], 1)
+    doubtful[:, 23] = 1.0  # heads, perhaps
+    wrong = replace(wrong, instances=scores, iuv=replace(wrong.iuv, logits=doubtful))
+
+    def average_precision(published):
+        evaluator = AccuracyEvaluator(load_body(), published)
+        measure([right, wrong], labels, range(2), evaluator)
+        return evaluator.table()["GPS"]["AP50"]
+
+    assert average_precision(published=False) > 0.6  # two of three, before the wrong one
+    assert average_precision(published=True) < 0.5
 
 
 def test_labels_of_another_size_are_refused(folder):

@@ -24,7 +24,7 @@ from benchmarks.synthesis import synthesis
 from benchmarks.temporal import flow, smoothing
 from benchmarks.trunk import trunk
 from ddp_video.allocator import keep_freed_memory
-from ddp_video.model.predictor import choose_device
+from ddp_video.hardware import choose_device
 
 TABLES: dict[str, Callable[[Settings], Table | dict[str, Table]]] = {
     "stages": stages,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.forced import SCORE
 from benchmarks.scenes import Scene
-from ddp_video.model.predictor import DTYPES, choose_precision
+from ddp_video.hardware import DTYPES, choose_precision
 
 CONFIG = "densepose_rcnn_R_50_FPN_DL_s1x"
 RECORDED = Path(__file__).with_name("peer_recorded.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ddp_video.model.predictor import choose_precision
+from ddp_video.hardware import choose_precision
 from ddp_video.runs import versions
 
 

@@ -12,9 +12,9 @@ from benchmarks.report import Table
 from benchmarks.scenes import make_scene
 from benchmarks.settings import SIZE, Settings
 from benchmarks.timing import compare
+from ddp_video.hardware import DTYPES, choose_precision
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.iuv_branch import IUVBranch
-from ddp_video.model.predictor import DTYPES, choose_precision
 from ddp_video.sparse import ActiveSites, submanifold_conv
 from ddp_video.structures import STRIDE
 

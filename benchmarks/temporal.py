@@ -13,6 +13,7 @@ from torchvision.models.optical_flow import raft_small
 from benchmarks.report import Table
 from benchmarks.settings import CLIP, Settings
 from benchmarks.timing import compare
+from ddp_video.hardware import DTYPES, choose_precision
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import Clip, infer, smooth
@@ -36,7 +37,10 @@ def flow(settings: Settings) -> Table:
     if settings.flow_weights:
         stock.load_state_dict(torch.load(settings.flow_weights, weights_only=True))
     stock.to(settings.device)
-    shared = SharedRAFT.from_state_dict(stock.state_dict()).to(settings.device)
+    precisions = dict.fromkeys(("fp32", choose_precision(torch.device(settings.device))))
+    shared = {
+        name: SharedRAFT.from_state_dict(stock.state_dict(), DTYPES[name]).to(settings.device) for name in precisions
+    }
     pictures = [frame.rgb for frame in _frames(2 * RADIUS + 1)]
     images = torch.nn.functional.interpolate(
         torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]).float(), size, mode="area"
@@ -44,30 +48,33 @@ def flow(settings: Settings) -> Table:
     images = (images / 127.5 - 1).to(settings.device)
     middle, others = images[RADIUS : RADIUS + 1], [k for k in range(2 * RADIUS + 1) if k != RADIUS]
     with torch.inference_mode():
-        known = shared.encode(images[others])
+        known = shared["fp32"].encode(images[others])
 
         @torch.inference_mode()
         def call_stock():
             return torch.cat([stock(middle, images[k : k + 1])[-1] for k in others])
 
-        def call_shared(tolerance: float) -> Callable:
-            return lambda: shared.match(shared.encode(middle) * len(others), known, tolerance)
+        def call_shared(raft: SharedRAFT, tolerance: float) -> Callable:
+            return lambda: raft.match(raft.encode(middle) * len(others), known, tolerance)
 
-        calls = {"4 stock calls": call_stock, "shared, all 12 updates": call_shared(0.0)}
-        if settings.flow_weights:  # random weights never settle
-            calls[f"shared, until an update is below {TOLERANCE} px"] = call_shared(TOLERANCE)
+        calls = {"4 stock calls": call_stock}
+        for name, raft in shared.items():
+            calls[f"shared, {name}, all 12 updates"] = call_shared(raft, 0.0)
+            if settings.flow_weights:  # random weights never settle
+                calls[f"shared, {name}, until an update is below {TOLERANCE} px"] = call_shared(raft, TOLERANCE)
         dis, grid = DISFlow(), Grid(pictures[0].shape[:2], pictures[0].shape[:2])
         prepared = [dis.prepare(picture) for picture in pictures]
         calls["DIS"] = lambda: dis.pairs([prepared[RADIUS]] * len(others), [prepared[k] for k in others], grid)
         found = compare(calls, settings.rounds)
-        difference = float((call_stock() - calls["shared, all 12 updates"]()).abs().max())
+        expected = call_stock()
+        errors = [f"{name} {(expected - call_shared(raft, 0.0)()).abs().max():.1e} px" for name, raft in shared.items()]
     base = found["4 stock calls"]
     return Table(
         f"{len(others)} flows a frame",
         ("estimator", "CPU s", "wall s", "of the first"),
         [(name, t.cpu, t.wall, t.cpu / base.cpu) for name, t in found.items()],
         f"RAFT small at {size[0]} x {size[1]} px, {'real' if settings.flow_weights else 'random'} weights; largest "
-        f"difference of shared to stock {difference:.1e} px. DIS at its own size.",
+        f"difference of shared to stock {', '.join(errors)}. DIS at its own size.",
     )
 
 

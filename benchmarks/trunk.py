@@ -7,8 +7,8 @@ import torch
 from benchmarks.report import Table
 from benchmarks.settings import Settings
 from benchmarks.timing import compare
+from ddp_video.hardware import DTYPES, choose_precision
 from ddp_video.model.backbone import Backbone
-from ddp_video.model.predictor import DTYPES, choose_precision
 
 SIZE = (800, 1344)
 

@@ -42,7 +42,7 @@ def smooth(runs, output, video, device, smoothing, flow, look, folder, quiet):
     if video is not None and len(runs) > 1:
         raise click.UsageError("--video goes with a single run folder")
 
-    from ddp_video.model.predictor import choose_device
+    from ddp_video.hardware import choose_device
     from ddp_video.pipeline import smooth as smooth_one
     from ddp_video.runs import RunFolder
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddp_video.hardware import DTYPES, choose_device, choose_precision, halving, is_out_of_memory
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
 from ddp_video.model.scale import size_for_people
 from ddp_video.model.sides import agree_on_sides
@@ -21,7 +21,6 @@ from ddp_video.sparse import BACKENDS
 from ddp_video.streaming import sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SCORE_THRESHOLD = 0.5
 SURE_SCORE = 0.6  # of people whose height counts
 MAX_ENLARGEMENT = 4.0  # where a size is asked for
@@ -199,42 +198,3 @@ class DDPPredictor:
         boxes = people.boxes_xyxy * scale
         people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
         return people, agree_on_sides(iuv, grid.size)
-
-
-def choose_device(device: torch.device | str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}, needed auto, cpu, cuda or cuda:N") from error
-    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
-        raise ValueError(f"device {device!r} is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
-    return chosen
-
-
-def choose_precision(device: torch.device) -> str:
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    cpu = Path("/proc/cpuinfo")
-    native = cpu.exists() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    return "bf16" if device.type == "cpu" and native else "fp32"
-
-
-def halving(run: Callable[[Tensor], list], batch: Tensor) -> list:
-    """run(batch); when memory runs out, of both halves of the batch, down to single items."""
-    try:
-        return run(batch)
-    except RuntimeError as error:
-        if len(batch) == 1 or not is_out_of_memory(error):
-            raise
-    # Outside the handler, so that the traceback no longer holds the failed run's tensors.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = len(batch) // 2
-    return halving(run, batch[:half]) + halving(run, batch[half:])
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    # PyTorch has a class of its own for CUDA only.
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
 
 from ddp_video.errors import WeightsError
+from ddp_video.hardware import DTYPES, choose_precision
 from ddp_video.structures import STRIDE, Flow, Grid
 from ddp_video.temporal.raft import MIN_SIDE, EncodedFrame, SharedRAFT
 from ddp_video.temporal.warp import inside
@@ -75,7 +76,8 @@ class RAFTFlow(_OnGrid):
     """torchvision's RAFT, small or large by its weights, features and context computed once a frame.
 
     weights: a file with torchvision's key names; None takes torchvision's cache or downloads (small on the CPU, large
-    elsewhere). tolerance: px of the reduced frame, see `SharedRAFT.match`.
+    elsewhere). tolerance: px of the reduced frame, see `SharedRAFT.match`. precision: 'fp32', 'bf16', 'fp16', or 'auto' as
+    for the network.
     Raises: WeightsError.
     """
 
@@ -85,14 +87,16 @@ class RAFTFlow(_OnGrid):
         device: str | torch.device = "cpu",
         short_side: int = RAFT_SHORT_SIDE,
         tolerance: float = 0.1,
+        precision: str = "auto",
     ):
         self.device = torch.device(device)
         self.short_side, self.tolerance = short_side, tolerance
-        self._model = _load_raft(weights, self.device)
+        self.precision = choose_precision(self.device) if precision == "auto" else precision
+        self._model = _load_raft(weights, self.device, DTYPES[self.precision])
 
     def describe(self) -> str:
         size = "small" if self._model.mask_predictor is None else "large"
-        return f"RAFT {size} at {self.short_side} px on {self.device}"
+        return f"RAFT {size} at {self.short_side} px on {self.device} in {self.precision}"
 
     def prepare(self, frame_rgb: np.ndarray) -> tuple[EncodedFrame, tuple[int, int]]:
         image = torch.from_numpy(_reduce(frame_rgb, self.short_side)).to(self.device).permute(2, 0, 1)[None]
@@ -155,7 +159,7 @@ def _reduce(frame_rgb: np.ndarray, short_side: int) -> np.ndarray:
     return cv2.resize(frame_rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def _load_raft(weights: str | Path | None, device: torch.device) -> SharedRAFT:
+def _load_raft(weights: str | Path | None, device: torch.device, dtype: torch.dtype) -> SharedRAFT:
     try:
         if weights is not None:
             state = torch.load(weights, map_location="cpu", weights_only=True)
@@ -173,6 +177,6 @@ def _load_raft(weights: str | Path | None, device: torch.device) -> SharedRAFT:
     except Exception as error:  # a foreign or damaged file can break the reader in any way
         raise WeightsError(f"{weights} is not a PyTorch weights file, or a damaged one") from error
     try:
-        return SharedRAFT.from_state_dict(state).to(device)
+        return SharedRAFT.from_state_dict(state, dtype).to(device)
     except (RuntimeError, AttributeError, TypeError) as error:
         raise WeightsError(f"{weights} does not hold torchvision's raft_small or raft_large") from error

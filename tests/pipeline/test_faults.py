@@ -14,7 +14,7 @@ from discs import DiscPredictor, moving_discs, write_video
 
 from ddp_video.errors import PredictionsError
 from ddp_video.export import export
-from ddp_video.model.predictor import halving
+from ddp_video.hardware import halving
 from ddp_video.pictures import PictureSettings
 from ddp_video.pipeline import infer, smooth
 from ddp_video.predictions.schema import BLOCK_FRAMES

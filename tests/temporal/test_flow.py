@@ -65,12 +65,25 @@ def test_shared_raft_equals_torchvision_with_real_weights(moving):
     frames = moving(3, 136, 160)
     model = raft_small(weights=None)
     model.load_state_dict(torch.load(REAL_WEIGHTS, weights_only=True))
-    estimator = RAFTFlow(REAL_WEIGHTS, tolerance=0)
+    estimator = RAFTFlow(REAL_WEIGHTS, tolerance=0, precision="fp32")
     prepared = [estimator.prepare(frame) for frame in frames]
     got = estimator.flow([prepared[a] for a, _ in PAIRS], [prepared[b] for _, b in PAIRS])
     expected = stock(model.eval(), frames, PAIRS)
     assert (got - expected).abs().max() <= 1e-4
     assert torch.allclose(got[0].mean((1, 2)), torch.tensor([4.0, 2.0]), atol=0.5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("weights", [None, REAL_WEIGHTS], ids=["random", "real"])
+def test_raft_in_half_precision_is_close(random_small, moving, precision, weights):
+    if weights and not weights.exists():
+        pytest.skip("needs ../shared/flow")
+    exact, half = (RAFTFlow(weights or random_small, tolerance=0, precision=name) for name in ("fp32", precision))
+    first, second = (exact.prepare(frame) for frame in moving(2, 136, 160))
+    expected, got = exact.flow([first], [second]), half.flow([first], [second])
+    assert got.dtype == torch.float32
+    length, error = (flow.square().sum(1).sqrt().mean() for flow in (expected, got - expected))
+    assert 0 < error < 0.02 * length
 
 
 @pytest.mark.parametrize("size", [(40, 60), (130, 150), (128, 128), (200, 400)])
@@ -83,7 +96,7 @@ def test_raft_takes_any_size(random_small, size):
 
 
 def test_raft_of_a_batch_equals_raft_of_single_pairs(random_small, moving):
-    estimator = RAFTFlow(random_small)
+    estimator = RAFTFlow(random_small, precision="fp32")
     a, b, c = (estimator.prepare(frame) for frame in moving(3))
     batch = estimator.flow([a, a], [b, c])
     assert torch.allclose(batch[:1], estimator.flow([a], [b]), atol=1e-4)
@@ -135,7 +148,7 @@ def test_still_frames_have_no_flow(texture):
 
 def test_estimators_by_name(random_small, tmp_path, monkeypatch, caplog):
     assert isinstance(load_flow("dis"), DISFlow)
-    assert load_flow("auto", random_small).describe() == "RAFT small at 360 px on cpu"
+    assert load_flow("auto", random_small).describe().startswith("RAFT small at 360 px on cpu in ")
     with pytest.raises(ValueError, match="farneback"):
         load_flow("farneback")
     monkeypatch.setattr("ddp_video.temporal.flow._load_raft", _no_raft)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddp_video.hardware import DTYPES, choose_device, choose_precision, halving
 from ddp_video.model.densepose_rcnn.config import MODEL_NAME
 from ddp_video.model.densepose_rcnn.network import DensePoseRCNN, Detections
 from ddp_video.model.densepose_rcnn.paste import paste
-from ddp_video.model.predictor import DTYPES, choose_device, choose_precision, halving
 from ddp_video.structures import UNTRACKED, FrameBatch, FramePrediction, Grid, Instances
 
 SHORT_SIDE = 800  # px, of the published models' input

@@ -1,0 +1,50 @@
+"""What networks compute on: which device, in which precision, and as much at once as its memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(device: torch.device | str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}, needed auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"device {device!r} is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    return chosen
+
+
+def choose_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    cpu = Path("/proc/cpuinfo")
+    native = cpu.exists() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if device.type == "cpu" and native else "fp32"
+
+
+def halving(run: Callable[[Tensor], list], batch: Tensor) -> list:
+    """run(batch); when memory runs out, of both halves of the batch, down to single items."""
+    try:
+        return run(batch)
+    except RuntimeError as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Outside the handler, so that the traceback no longer holds the failed run's tensors.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return halving(run, batch[:half]) + halving(run, batch[half:])
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    # PyTorch has a class of its own for CUDA only.
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

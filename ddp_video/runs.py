@@ -89,12 +89,17 @@ class RunFolder:
         path = Path(path)
         return path.parent if path.name in (RUN_FILE, STORE) else path
 
+    @staticmethod
+    def is_one(path: str | Path) -> bool:
+        """Whether this folder is a run folder, finished or not."""
+        return (Path(path) / RUN_FILE).is_file()
+
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
         """An existing run folder (or its run.json, or its store)."""
         path = cls.locate(path)
         file = path / RUN_FILE
-        if not file.is_file():
+        if not cls.is_one(path):
             raise PredictionsError(
                 f"{path} is not a run folder (no {RUN_FILE}); give a folder that `ddp-video infer` made"
             )
@@ -129,7 +134,7 @@ class RunFolder:
             ) from error
         with run_lock(path):
             run = cls(path, {"schema": SCHEMA, "state": "running", **_as_json(facts)})
-            if (path / RUN_FILE).is_file() and not overwrite:
+            if cls.is_one(path) and not overwrite:
                 if not resume:
                     raise OutputError(
                         f"{path} already holds a run; --resume goes on with it, --overwrite replaces it, "

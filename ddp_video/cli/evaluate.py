@@ -46,8 +46,9 @@ def evaluate(source, labels, images, smpl, published, held_out, max_images, json
     """
     from ddp_video.metrics.accuracy import measure
     from ddp_video.metrics.gps import AccuracyEvaluator
+    from ddp_video.runs import RunFolder
 
-    if labels is None and (source / "run.json").is_file():
+    if labels is None and RunFolder.is_one(source):
         raise click.UsageError(f"{source} is a run folder: give --labels to measure it against")
     truth, geodesics = _open_labels(labels or source, images, smpl, held_out, needs_images=labels is None)
     indices = range(len(truth))[:max_images]

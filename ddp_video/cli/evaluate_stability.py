@@ -100,10 +100,10 @@ def _labels(truth: Path, run: Path) -> Path:
 
 def _clips(inputs: tuple[Path, ...]) -> dict[str, list[Path]]:
     """Which paths to compare with each other, by the name of the clip; "" where the inputs are clips themselves."""
-    from ddp_video.runs import RUN_FILE
+    from ddp_video.runs import RunFolder
 
-    runs = [{child.parent.name for child in path.glob(f"*/{RUN_FILE}")} if path.is_dir() else set() for path in inputs]
-    if any((path / RUN_FILE).is_file() for path in inputs) or not any(runs):
+    runs = [{child.name for child in path.glob("*") if RunFolder.is_one(child)} for path in inputs]
+    if any(RunFolder.is_one(path) for path in inputs) or not any(runs):
         return {"": list(inputs)}
     shared = sorted(set.intersection(*runs))
     if not shared:

@@ -23,7 +23,7 @@ from ddp_video.metrics.stability import (
     Series,
     WarpStability,
 )
-from ddp_video.runs import RUN_FILE
+from ddp_video.runs import RunFolder
 from ddp_video.stability.inputs import LabelsInput, RunInput, Step, VideoInput, open_input
 from ddp_video.stability.truth import LabelledClip
 from ddp_video.temporal.cuts import CutDetector
@@ -64,7 +64,7 @@ def evaluate_stability(
     """
     if not inputs:
         raise ValueError("nothing to evaluate: give at least one video or run folder")
-    if truth and not all((Path(path) / RUN_FILE).is_file() for path in inputs):
+    if truth and not all(RunFolder.is_one(path) for path in inputs):
         raise ValueError("only run folders can be measured against labels, and there is a plain video among the inputs")
     flow = flow or DISFlow()
     geodesics = load_body() if truth else None

@@ -14,7 +14,7 @@ from ddp_video.decode import decode
 from ddp_video.errors import VideoOpenError
 from ddp_video.metrics.labels import DenseLabels
 from ddp_video.render import isocontour, iuv
-from ddp_video.runs import RUN_FILE, RunFolder
+from ddp_video.runs import RunFolder
 from ddp_video.structures import DensePose, FramePrediction
 from ddp_video.video import VideoReader, VideoWriter
 
@@ -24,13 +24,13 @@ EXACT_LABELS = "exact labels"
 
 def open_input(path: str | Path, source: str | Path | None) -> VideoInput | RunInput:
     """A run folder, or else a video. source: as in `evaluate_stability`."""
-    return RunInput(Path(path), source) if (Path(path) / RUN_FILE).is_file() else VideoInput(path, source)
+    return RunInput(Path(path), source) if RunFolder.is_one(path) else VideoInput(path, source)
 
 
 def picture_video(path: str | Path) -> Path:
     """The video that an input's pictures are measured on: a run folder's isocontours, or the video itself."""
     path = Path(path)
-    if not (path / RUN_FILE).is_file():
+    if not RunFolder.is_one(path):
         return path
     if not (path / PICTURE).is_file():
         raise VideoOpenError(

@@ -73,7 +73,7 @@ def _claim_pixels(instances: Instances, grid: Grid) -> tuple[np.ndarray, np.ndar
         if window is None:
             continue
         person = window.enlarge(person_logits[row], grid)
-        claim = np.float32(score) / (1 + np.exp(-person))
+        claim = np.float32(score) / (1 + np.exp(-np.maximum(person, 0)))  # of a logit < 0 it counts for nothing
         won = (person > 0) & (claim > best[window.pixels])
         np.copyto(best[window.pixels], claim, where=won)
         np.copyto(instance[window.pixels], row + 1, where=won)

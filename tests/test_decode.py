@@ -189,6 +189,14 @@ def test_equal_claims_go_to_the_first_and_scores_break_in():
     assert bool((stronger.instance == 1).all())
 
 
+@pytest.mark.filterwarnings("error")
+def test_masks_may_be_as_sure_as_they_like():
+    mask = torch.full((4, 4), -1000.0)
+    mask[:, 2:] = 1000
+    pose = decode(one_person(lambda y, x: site_logits(1, 0.5, 0.5), mask))
+    assert int((pose.instance == 1).sum()) == 128
+
+
 def test_hair_belongs_to_the_person_without_a_chart():
     dense = torch.ones(4, 4)
     dense[0] = -1

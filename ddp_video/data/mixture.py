@@ -88,6 +88,9 @@ def batches(mixture: Mixture, numbers: Numbers, workers: int, pin_memory: bool) 
 
 
 def _begin_worker(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; whom the batches are for decides
+    # Ctrl-C reaches every process of the command, SIGTERM from a scheduler every process of the job: whom the batches are for
+    # decides when it is over, and its end is theirs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

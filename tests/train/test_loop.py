@@ -1,6 +1,7 @@
 """Training runs: eight pictures learned by heart, interrupted and resumed, stopped by a loss that is not finite."""
 
 import json
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ SMALL = TrainConfig(
 def trainer(out, config=SMALL, source=None, **options):
     mixture = Mixture([source or Figures()], [1], config.size, Augmentation(mosaic=config.mosaic), config.seed)
     held_out = [collate([plain_crop(Figures()[i], 64) for i in range(2)])]
-    return Trainer(small_model(), mixture, held_out, config, out, workers=0, quiet=True, **options)
+    return Trainer(small_model(), mixture, held_out, config, out, quiet=True, **{"workers": 0, **options})
 
 
 def test_eight_pictures_are_learned_by_heart():
@@ -134,6 +135,15 @@ class Signalling(Figures):
         return super().__getitem__(index)
 
 
+class SignallingAll(Signalling):
+    """In a reading process: the signal goes to it and to the one that it reads for."""
+
+    def __getitem__(self, index):
+        if self.left == 1:
+            os.kill(os.getppid(), self.number)
+        return super().__getitem__(index)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
     config = replace(SMALL, optimizer=optimizer, mosaic=0.0)
@@ -165,6 +175,14 @@ def test_an_interrupted_step_is_finished_and_saved(tmp_path, number, hears_ctrl_
         trainer(tmp_path, replace(SMALL, mosaic=0.0), Signalling(number, at=8)).run()
     assert signal.getsignal(number) == usual
     assert read_checkpoint(tmp_path)["step"] == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_loses_nothing_either(tmp_path, number, hears_ctrl_c):
+    """The ninth picture is asked for once the first batch has been taken: four batches of two are read ahead."""
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, replace(SMALL, mosaic=0.0, steps=10_000), SignallingAll(number, at=9), workers=1).run()
+    assert read_checkpoint(tmp_path)["step"] >= 1
 
 
 def test_the_second_interrupt_does_not_wait(hears_ctrl_c):

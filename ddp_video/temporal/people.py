@@ -61,15 +61,30 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     instances = _put_back(pick(people, stay), neighbours)
     seen = torch.arange(len(instances), device=own.device) < len(stay)
     witness = torch.cat([witness[:, stay], _holds(pick(instances, ~seen), neighbours)], 1)
-    return replace(prediction, instances=instances, iuv=_owned_by(prediction.iuv, stay, len(people))), seen, witness
+    iuv = _owned_anew(prediction, _claimed(prediction, outvoted, most), instances)
+    return replace(prediction, instances=instances, iuv=iuv), seen, witness
 
 
-def _owned_by(iuv: SparseIUV, people: Tensor, count: int) -> SparseIUV:
-    """The sites of some of `count` people, who are numbered anew in this order."""
-    number = torch.full((count,), -1, dtype=torch.int64, device=people.device)
-    number[people] = torch.arange(len(people), device=people.device)
-    owner = number[iuv.owner]
+def _claimed(prediction: FramePrediction, outvoted: Tensor, most: Tensor) -> Tensor:
+    """[M] row of the person whose every site is: those of the outvoted ([N] bool) go to whom most neighbours have there
+    ([N, P] bool), themselves before others, and to nobody where those have nobody. It is their mask that was wrong."""
+    iuv, columns = prediction.iuv, prediction.grid.size[1]
+    there = most[:, iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()]
+    themselves = there.gather(0, iuv.owner[None])[0]
+    return torch.where(outvoted[iuv.owner] & ~themselves, _first(there.T), iuv.owner)
+
+
+def _owned_anew(prediction: FramePrediction, owner: Tensor, instances: Instances) -> SparseIUV:
+    """The sites of a frame, [M] `owner` = rows of its people, as those of `instances`; without the sites of others."""
+    number = _first(prediction.instances.track_id[:, None] == instances.track_id)
+    owner, iuv = torch.where(owner >= 0, number[owner], -1), prediction.iuv
     return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
+
+
+def _first(found: Tensor) -> Tensor:
+    """[R] column of the first True in every row of [R, C], -1 where there is none."""
+    first = torch.cat([found, found.new_ones(len(found), 1)], 1).int().argmax(1)
+    return torch.where(first < found.shape[1], first, -1)
 
 
 def _near_strangers(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:

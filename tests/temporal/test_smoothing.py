@@ -271,6 +271,19 @@ def test_a_mask_that_swallows_somebody_for_a_moment_is_outvoted(make_prediction,
     assert torch.equal(out.iuv.sites, whole.iuv.sites) and torch.equal(out.iuv.owner, whole.iuv.owner)
 
 
+def test_people_who_swallow_each_other_in_turn_keep_their_charts(make_prediction, grid):
+    """The left one swallows the right one in frame 3, the right one the left one in frames 2, 4 and 6."""
+    left, right, both = (6, 4, 26, 14), (6, 14, 26, 25), (6, 4, 26, 25)
+    clip = [make_prediction(grid, [left, right], index=i, track_ids=[1, 2]) for i in range(7)]
+    whole = smooth(clip, ROBUST)[3]
+    for i, people, ids in ((2, [both, left], [2, 1]), (3, [both, right], [1, 2])):
+        clip[i] = make_prediction(grid, people, index=i, track_ids=ids)
+    clip[4], clip[6] = (replace(clip[2], index=i) for i in (4, 6))
+    out = smooth(clip, ROBUST)[3]
+    tracks = [p.instances.track_id[p.iuv.owner] for p in (out, whole)]
+    assert torch.equal(out.iuv.sites, whole.iuv.sites) and torch.equal(*tracks)
+
+
 def test_where_the_picture_changed_a_neighbour_counts_less(noisy):
     """Flow that lost somebody leads to another colour. Against the weights by hand; in paper mode colour means nothing."""
     predictions, grey = noisy(3), (90, 90, 90)

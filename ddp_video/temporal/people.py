@@ -24,6 +24,8 @@ CARRIED_IOU = 0.6
 # people cross, one mask may for a moment swallow both.
 LEAST_AGAINST = 3
 
+LEAST_SWALLOWED = 0.7  # of somebody's mask, that such a mask has taken in
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -41,7 +43,7 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
 
     In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody, unless the
     tracker lost them: then somebody unknown is near in another frame), and those come whom it alone lacks. Whoever has quite
-    another mask in frame t than most neighbours agree on counts as lacking.
+    another mask in frame t than most neighbours agree on, is outvoted: he counts as lacking, but for his sites.
     seen: [N] bool, who has a mask of frame t; those who came do not. witness: [K, N] bool, the neighbours whose mask of each
     person the flow carries onto that of frame t; of those who came, all that have them.
     """
@@ -58,26 +60,30 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     outvoted = (against >= LEAST_AGAINST) & (2 * against > holds.sum(0)) & ~_alike(own, most)
     outvoted &= holds[after].any(0) & holds[~after].any(0)
     stay = ((holds.any(0) | _near_strangers(people, neighbours)) & ~outvoted).nonzero()[:, 0]
-    instances = _put_back(pick(people, stay), neighbours)
+    swallowed = (own & ~most)[outvoted].any(0)
+    instances = _put_back(pick(people, stay), neighbours, swallowed)
     seen = torch.arange(len(instances), device=own.device) < len(stay)
+    iuv = _owned_anew(prediction, outvoted, instances, neighbours)
     witness = torch.cat([witness[:, stay], _holds(pick(instances, ~seen), neighbours)], 1)
-    iuv = _owned_anew(prediction, _claimed(prediction, outvoted, most), instances)
     return replace(prediction, instances=instances, iuv=iuv), seen, witness
 
 
-def _claimed(prediction: FramePrediction, outvoted: Tensor, most: Tensor) -> Tensor:
-    """[M] row of the person whose every site is: those of the outvoted ([N] bool) go to whom most neighbours have there
-    ([N, P] bool), themselves before others, and to nobody where those have nobody. It is their mask that was wrong."""
+def _owned_anew(
+    prediction: FramePrediction, outvoted: Tensor, instances: Instances, neighbours: Sequence[Neighbour]
+) -> SparseIUV:
+    """The sites of those of frame t's people who are among `instances`, owned by their rows there.
+
+    Of the outvoted ([N] bool) it was the mask that was wrong: their sites go to whom most neighbours have there, themselves
+    before others.
+    """
     iuv, columns = prediction.iuv, prediction.grid.size[1]
-    there = most[:, iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()]
-    themselves = there.gather(0, iuv.owner[None])[0]
-    return torch.where(outvoted[iuv.owner] & ~themselves, _first(there.T), iuv.owner)
-
-
-def _owned_anew(prediction: FramePrediction, owner: Tensor, instances: Instances) -> SparseIUV:
-    """The sites of a frame, [M] `owner` = rows of its people, as those of `instances`; without the sites of others."""
     number = _first(prediction.instances.track_id[:, None] == instances.track_id)
-    owner, iuv = torch.where(owner >= 0, number[owner], -1), prediction.iuv
+    owner = number[iuv.owner]
+    if outvoted.any():
+        most = 2 * _warped(instances, neighbours).sum(0) > _holds(instances, neighbours).sum(0)[:, None]
+        there = most[:, iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()]
+        themselves = (torch.arange(len(there), device=owner.device)[:, None] == owner) & there
+        owner = torch.where(outvoted[iuv.owner] & ~themselves.any(0), _first(there.T), owner)
     return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
 
 
@@ -122,30 +128,42 @@ def _carry(values: Tensor, sampler: Sampler, weight: Tensor) -> Tensor:
     return F.embedding_bag(sampler.index[0], values.T.contiguous(), per_sample_weights=weight, mode="sum").T
 
 
-def _put_back(instances: Instances, neighbours: Sequence[Neighbour]) -> Instances:
-    """Frame t's people, and after them those that it lacks between two frames that have them.
+def _put_back(instances: Instances, neighbours: Sequence[Neighbour], swallowed: Tensor) -> Instances:
+    """Frame t's people, and after them those that it lacks: whom frames before and after it have, and whom frames on one
+    side have where somebody's outvoted mask had taken them in (`swallowed`, [P] bool).
 
     Their boxes and scores are interpolated; their masks are left for the average.
     """
-    nearest: dict[bool, dict[int, tuple[int, Instances, int]]] = {False: {}, True: {}}  # by side of t, by track
+    nearest: dict[int, dict[bool, tuple[Neighbour, int]]] = {}  # by track, by side of t
     for neighbour in sorted(neighbours, key=lambda neighbour: abs(neighbour.offset)):
-        side = nearest[neighbour.offset > 0]
         for row, track in enumerate(neighbour.prediction.instances.track_id.tolist()):
-            side.setdefault(track, (abs(neighbour.offset), neighbour.prediction.instances, row))
-    lacking = sorted((nearest[False].keys() & nearest[True].keys()) - set(instances.track_id.tolist()))
-    for track in lacking:
-        (gap_before, before, i), (gap_after, after, j) = nearest[False][track], nearest[True][track]
-        share = gap_before / (gap_before + gap_after)
-        empty = torch.full_like(before.mask_logits[:1], -MASK_LOGIT_LIMIT)
+            nearest.setdefault(track, {}).setdefault(neighbour.offset > 0, (neighbour, row))
+    for track in sorted(nearest.keys() - set(instances.track_id.tolist())):
+        sides = [nearest[track][after] for after in (False, True) if after in nearest[track]]
+        if len(sides) == 1 and not _lies_in(swallowed, *sides[0]):
+            continue
+        (before, i), (after, j) = sides[0], sides[-1]
+        share = abs(before.offset) / (abs(before.offset) + abs(after.offset))
+        earlier, later = before.prediction.instances, after.prediction.instances
+        empty = torch.full_like(earlier.mask_logits[:1], -MASK_LOGIT_LIMIT)
         person = Instances(
-            torch.lerp(before.boxes_xyxy[i : i + 1], after.boxes_xyxy[j : j + 1], share),
-            torch.lerp(before.scores[i : i + 1], after.scores[j : j + 1], share),
+            torch.lerp(earlier.boxes_xyxy[i : i + 1], later.boxes_xyxy[j : j + 1], share),
+            torch.lerp(earlier.scores[i : i + 1], later.scores[j : j + 1], share),
             empty,
             empty,
-            before.track_id[i : i + 1],
+            earlier.track_id[i : i + 1],
         )
         instances = Instances(*(torch.cat(pair) for pair in zip(_fields(instances), _fields(person), strict=True)))
     return instances
+
+
+def _lies_in(region: Tensor, neighbour: Neighbour, row: int) -> bool:
+    """Whether most of the mask of a neighbour's person, carried to frame t, lies in this region ([P] bool)."""
+    if not region.any():
+        return False
+    theirs = (neighbour.prediction.instances.mask_logits[row : row + 1].flatten(1) > 0).float()
+    mask = _carry(theirs, neighbour.sampler, neighbour.sampler.weight[0])[0] > 0.5
+    return bool(mask.any() and (mask & region).sum() >= LEAST_SWALLOWED * mask.sum())
 
 
 def _alike(a: Tensor, b: Tensor) -> Tensor:

@@ -284,6 +284,20 @@ def test_people_who_swallow_each_other_in_turn_keep_their_charts(make_prediction
     assert torch.equal(out.iuv.sites, whole.iuv.sites) and torch.equal(*tracks)
 
 
+def test_who_was_swallowed_when_first_seen_is_there(make_prediction, grid):
+    """The right one comes into sight in frame 3, where the left one's mask holds both."""
+    left, right, both = (6, 4, 26, 14), (6, 14, 26, 25), (6, 4, 26, 25)
+    clip = [make_prediction(grid, [left], index=i, track_ids=[1]) for i in range(3)]
+    clip += [make_prediction(grid, [both], index=3, track_ids=[1])]
+    clip += [make_prediction(grid, [left, right], index=i, track_ids=[1, 2]) for i in range(4, 7)]
+    out, whole = smooth(clip, ROBUST)[3], clip[4]
+    assert out.instances.track_id.tolist() == [1, 2]
+    assert torch.equal(out.instances.mask_logits > 0, whole.instances.mask_logits > 0)
+    assert torch.equal(out.iuv.sites, whole.iuv.sites) and torch.equal(out.iuv.owner, whole.iuv.owner)
+    clip[3] = make_prediction(grid, [left], index=3, track_ids=[1])
+    assert smooth(clip, ROBUST)[3].instances.track_id.tolist() == [1]
+
+
 def test_where_the_picture_changed_a_neighbour_counts_less(noisy):
     """Flow that lost somebody leads to another colour. Against the weights by hand; in paper mode colour means nothing."""
     predictions, grey = noisy(3), (90, 90, 90)

@@ -43,7 +43,8 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
 
     In a window that reaches before and after it, those leave whom frame t alone has (they are seldom anybody, unless the
     tracker lost them: then somebody unknown is near in another frame), and those come whom it alone lacks. Whoever has quite
-    another mask in frame t than most neighbours agree on, is outvoted: he counts as lacking, but for his sites.
+    another mask in frame t than most neighbours agree on, is outvoted: his box is theirs, and of his mask and his sites those
+    get what most neighbours give to them.
     seen: [N] bool, who has a mask of frame t; those who came do not. witness: [K, N] bool, the neighbours whose mask of each
     person the flow carries onto that of frame t; of those who came, all that have them.
     """
@@ -62,28 +63,42 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     stay = ((holds.any(0) | _near_strangers(people, neighbours)) & ~outvoted).nonzero()[:, 0]
     swallowed = (own & ~most)[outvoted].any(0)
     instances = _put_back(pick(people, stay), neighbours, swallowed)
-    seen = torch.arange(len(instances), device=own.device) < len(stay)
-    iuv = _owned_anew(prediction, outvoted, instances, neighbours)
-    witness = torch.cat([witness[:, stay], _holds(pick(instances, ~seen), neighbours)], 1)
-    return replace(prediction, instances=instances, iuv=iuv), seen, witness
-
-
-def _owned_anew(
-    prediction: FramePrediction, outvoted: Tensor, instances: Instances, neighbours: Sequence[Neighbour]
-) -> SparseIUV:
-    """The sites of those of frame t's people who are among `instances`, owned by their rows there.
-
-    Of the outvoted ([N] bool) it was the mask that was wrong: their sites go to whom most neighbours have there, themselves
-    before others.
-    """
-    iuv, columns = prediction.iuv, prediction.grid.size[1]
-    number = _first(prediction.instances.track_id[:, None] == instances.track_id)
-    owner = number[iuv.owner]
+    number = _first(people.track_id[:, None] == instances.track_id)
+    came = torch.arange(len(instances), device=own.device) >= len(stay)
+    witness = torch.cat([witness[:, stay], _holds(pick(instances, came), neighbours)], 1)
+    owner = number[prediction.iuv.owner]
     if outvoted.any():
         most = 2 * _warped(instances, neighbours).sum(0) > _holds(instances, neighbours).sum(0)[:, None]
-        there = most[:, iuv.sites[:, 1].long() * columns + iuv.sites[:, 2].long()]
-        themselves = (torch.arange(len(there), device=owner.device)[:, None] == owner) & there
-        owner = torch.where(outvoted[iuv.owner] & ~themselves.any(0), _first(there.T), owner)
+        instances = _cut_back(instances, number[outvoted], pick(people, outvoted), most)
+        came[number[outvoted]] = False
+        owner = _share_out(prediction, owner, outvoted[prediction.iuv.owner], most)
+    return replace(prediction, instances=instances, iuv=_owned_by(prediction.iuv, owner)), ~came, witness
+
+
+def _cut_back(instances: Instances, rows: Tensor, outvoted: Instances, most: Tensor) -> Instances:
+    """With the masks that the outvoted, who are `rows` of the people, have in frame t, less what most neighbours ([N, P]
+    bool) give to others."""
+    others = most.sum(0) - most[rows].int() > 0
+    taken = (others & ~most[rows]).view(len(rows), *instances.mask_logits.shape[1:])
+    masks = []
+    for name in ("mask_logits", "dense_mask_logits"):
+        logits = getattr(instances, name).clone()
+        logits[rows] = getattr(outvoted, name).masked_fill(taken, -MASK_LOGIT_LIMIT)
+        masks.append(logits)
+    return replace(instances, mask_logits=masks[0], dense_mask_logits=masks[1])
+
+
+def _share_out(prediction: FramePrediction, owner: Tensor, outvoted: Tensor, most: Tensor) -> Tensor:
+    """[M] owners with the sites of the outvoted ([M] bool) given to whom most neighbours ([N, P] bool) have there, themselves
+    before others; what nobody has stays theirs."""
+    sites, columns = prediction.iuv.sites, prediction.grid.size[1]
+    there = most[:, sites[:, 1].long() * columns + sites[:, 2].long()]
+    themselves = ((torch.arange(len(there), device=owner.device)[:, None] == owner) & there).any(0)
+    return torch.where(outvoted & there.any(0) & ~themselves, _first(there.T), owner)
+
+
+def _owned_by(iuv: SparseIUV, owner: Tensor) -> SparseIUV:
+    """The sites with these owners, without those of nobody (-1)."""
     return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
 
 

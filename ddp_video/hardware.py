@@ -12,6 +12,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(device: torch.device | str) -> torch.device:
+    """'auto' = CUDA where there is one. Raises ValueError for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -24,6 +25,7 @@ def choose_device(device: torch.device | str) -> torch.device:
 
 
 def choose_precision(device: torch.device) -> str:
+    """The name in DTYPES that a device multiplies natively and fastest."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     cpu = Path("/proc/cpuinfo")

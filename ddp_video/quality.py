@@ -29,7 +29,7 @@ def _expected_iou(mask_logits: Tensor) -> Tensor:
     inside = probability > 0.5
     shared = (probability * inside).sum(1)
     either = torch.where(inside, 1.0, probability).sum(1)
-    return torch.where(either > 0, shared / either.clamp(min=1e-12), 0.0)
+    return shared / either.clamp(min=1e-12)  # probabilities may round to zero, all of them
 
 
 def _expected_agreement(logits: Tensor, owner: Tensor, count: int) -> Tensor:

@@ -51,6 +51,5 @@ def test_sure_is_one_unsure_less_and_nothing_zero():
 
 
 def test_nobody():
-    assert expected_quality(predicted(torch.zeros(0, *GRID.size), torch.zeros(0).long(), torch.zeros(0, 75))).shape == (
-        0,
-    )
+    nobody = predicted(torch.zeros(0, *GRID.size), torch.zeros(0).long(), torch.zeros(0, 75))
+    assert expected_quality(nobody).shape == (0,)

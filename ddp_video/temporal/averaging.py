@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddp_video.charts import IUV_CHANNELS, NUM_CLASSES
 from ddp_video.structures import UNTRACKED, FramePrediction, SparseIUV
-from ddp_video.temporal.people import Neighbour, average_people, pick, settle, through_half
+from ddp_video.temporal.people import Neighbour, average_people, first_true, pick, settle, through_half
 
 LEAST_LIKELY = 1e-3  # added to a chart's probability, so that the unlikely ones are plain means
 
@@ -113,8 +113,7 @@ class _Window:
         owners = []
         for frame, reached in zip(self.frames, [torch.ones_like(ours, dtype=torch.bool), *witness], strict=True):
             same = (frame.instances.track_id[:, None] == ours) & reached
-            row_of_theirs = torch.where(same.any(1), same.int().argmax(1), -1)
-            owners.append(row_of_theirs[frame.iuv.owner])
+            owners.append(first_true(same)[frame.iuv.owner])
         owners.append(torch.full((1,), -1, dtype=torch.int64, device=ours.device))  # what row -1 reads
         return torch.cat(owners)[self.row]
 

@@ -56,19 +56,19 @@ def settle(prediction: FramePrediction, neighbours: Sequence[Neighbour]) -> tupl
     after = torch.tensor([neighbour.offset > 0 for neighbour in neighbours], device=own.device)
     if after.all() or not after.any():
         return prediction, torch.ones_like(own[:, 0]), witness
-    most = 2 * warped.sum(0) > holds.sum(0)[:, None]
+    most = _majority(warped, holds)
     against = (holds & _alike(warped, most)).sum(0)
     outvoted = (against >= LEAST_AGAINST) & (2 * against > holds.sum(0)) & ~_alike(own, most)
     outvoted &= holds[after].any(0) & holds[~after].any(0)
     stay = ((holds.any(0) | _near_strangers(people, neighbours)) & ~outvoted).nonzero()[:, 0]
     swallowed = (own & ~most)[outvoted].any(0)
     instances = _put_back(pick(people, stay), neighbours, swallowed)
-    number = _first(people.track_id[:, None] == instances.track_id)
+    number = first_true(people.track_id[:, None] == instances.track_id)
     came = torch.arange(len(instances), device=own.device) >= len(stay)
     witness = torch.cat([witness[:, stay], _holds(pick(instances, came), neighbours)], 1)
     owner = number[prediction.iuv.owner]
     if outvoted.any():
-        most = 2 * _warped(instances, neighbours).sum(0) > _holds(instances, neighbours).sum(0)[:, None]
+        most = _majority(_warped(instances, neighbours), _holds(instances, neighbours))
         instances = _cut_back(instances, number[outvoted], pick(people, outvoted), most)
         came[number[outvoted]] = False
         owner = _share_out(prediction, owner, outvoted[prediction.iuv.owner], most)
@@ -93,8 +93,8 @@ def _share_out(prediction: FramePrediction, owner: Tensor, outvoted: Tensor, mos
     before others; what nobody has stays theirs."""
     sites, columns = prediction.iuv.sites, prediction.grid.size[1]
     there = most[:, sites[:, 1].long() * columns + sites[:, 2].long()]
-    themselves = ((torch.arange(len(there), device=owner.device)[:, None] == owner) & there).any(0)
-    return torch.where(outvoted & there.any(0) & ~themselves, _first(there.T), owner)
+    themselves = there.gather(0, owner.clamp(min=0)[None])[0]  # the outvoted have a row
+    return torch.where(outvoted & there.any(0) & ~themselves, first_true(there.T), owner)
 
 
 def _owned_by(iuv: SparseIUV, owner: Tensor) -> SparseIUV:
@@ -102,7 +102,7 @@ def _owned_by(iuv: SparseIUV, owner: Tensor) -> SparseIUV:
     return SparseIUV(iuv.sites[owner >= 0], iuv.logits[owner >= 0], owner[owner >= 0])
 
 
-def _first(found: Tensor) -> Tensor:
+def first_true(found: Tensor) -> Tensor:
     """[R] column of the first True in every row of [R, C], -1 where there is none."""
     first = torch.cat([found, found.new_ones(len(found), 1)], 1).int().argmax(1)
     return torch.where(first < found.shape[1], first, -1)
@@ -136,6 +136,11 @@ def _warped(people: Instances, neighbours: Sequence[Neighbour]) -> Tensor:
         theirs_there = (theirs.mask_logits[other].flatten(1) > 0).float()
         mask[ours] = _carry(theirs_there, neighbour.sampler, neighbour.sampler.weight[0]) > 0.5
     return warped
+
+
+def _majority(warped: Tensor, holds: Tensor) -> Tensor:
+    """[N, P] bool: where more than half of the neighbours that have somebody ([K, N]) have his mask ([K, N, P])."""
+    return 2 * warped.sum(0) > holds.sum(0)[:, None]
 
 
 def _carry(values: Tensor, sampler: Sampler, weight: Tensor) -> Tensor:
@@ -176,8 +181,7 @@ def _lies_in(region: Tensor, neighbour: Neighbour, row: int) -> bool:
     """Whether most of the mask of a neighbour's person, carried to frame t, lies in this region ([P] bool)."""
     if not region.any():
         return False
-    theirs = (neighbour.prediction.instances.mask_logits[row : row + 1].flatten(1) > 0).float()
-    mask = _carry(theirs, neighbour.sampler, neighbour.sampler.weight[0])[0] > 0.5
+    mask = _warped(pick(neighbour.prediction.instances, [row]), [neighbour])[0, 0]
     return bool(mask.any() and (mask & region).sum() >= LEAST_SWALLOWED * mask.sum())
 
 
@@ -213,7 +217,7 @@ def average_people(instances: Instances, alpha: Tensor, neighbours: Sequence[Nei
     return replace(instances, mask_logits=mean[:, 0], dense_mask_logits=mean[:, 1])
 
 
-def pick(instances: Instances, rows: Tensor) -> Instances:
+def pick(instances: Instances, rows: Tensor | list[int]) -> Instances:
     """Those rows (numbers or bool)."""
     return Instances(*(values[rows] for values in _fields(instances)))
 

@@ -12,6 +12,7 @@ from ddp_video.charts import NUM_CHARTS
 from ddp_video.errors import DataError
 
 MOST_PIXELS = 1 << 27  # of a picture or a mask; a damaged size asks for more
+KEYPOINTS = 17  # of a person
 POINTS = ("dp_x", "dp_y", "dp_I", "dp_U", "dp_V")
 
 
@@ -66,6 +67,8 @@ def _check_annotation(annotation: dict, sizes: dict) -> None:
         _check_runs(segmentation)
     elif any(len(_numbers(polygon)) % 2 for polygon in segmentation):
         raise ValueError("a polygon with half a point")
+    if annotation.get("keypoints") and len(_numbers(annotation["keypoints"])) != 3 * KEYPOINTS:
+        raise ValueError(f"keypoints that are not {KEYPOINTS} x 3 numbers")
     if annotation.get("dp_x"):
         points = [_numbers(annotation[name]) for name in POINTS]
         if len({len(values) for values in points}) != 1:

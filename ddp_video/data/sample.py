@@ -13,6 +13,7 @@ from torch import Tensor
 
 IGNORE = 255  # in an instance map: people that are neither to be found nor to be called background (crowds, slivers)
 UNLABELLED = 255  # in a part map: nothing is known about this cell
+UNKNOWN_UV = 0  # U and V both, where the chart is known: where on it is not
 
 
 @dataclass(frozen=True)

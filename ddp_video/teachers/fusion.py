@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from ddp_video.data.sample import IGNORE, UNLABELLED
+from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.structures import STRIDE
 from ddp_video.teachers.naming import NamingRules, name_charts
 from ddp_video.teachers.opinions import OwnOpinion
@@ -23,6 +23,7 @@ from ddp_video.teachers.skeleton import Skeleton
 from ddp_video.teachers.witness import Witness
 
 MOST_PEOPLE = IGNORE - 1
+LEAST_FOR_UV = 0.1  # probability of a chart by our model, for its U and V there to mean something
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Sighting:
-    """Somebody who may be in box (xyxy, px). looked: whether BlazePose was asked. witness: what it saw, if somebody."""
+    """Somebody who may be in box (xyxy, px). looked: whether BlazePose was asked. witness: what it saw, if somebody. own: the
+    row of our model's people who it is. outline: [h, w] bool, where somebody drew it."""
 
     box: np.ndarray
     looked: bool = False
     witness: Witness | None = None
+    own: int | None = None
+    outline: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def fuse(
     """Label maps of a frame of size (H, W) px.
 
     Args:
-        own: our model's opinion. bodypix: [h, w, 25] BodyPix's. sightings: the people of `own`, in its order, then others.
+        own: our model's opinion. bodypix: [h, w, 25] BodyPix's. sightings: the people, best first.
     """
     rules = rules or Rules()
     grid = bodypix.shape[:2]
@@ -77,9 +81,10 @@ def fuse(
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
     by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
-    for row, (sighting, witness) in enumerate((s, s.witness) for s in sightings):
+    for sighting, witness in ((s, s.witness) for s in sightings):
         near = _inside(sighting.box, x, y)
-        votes = [own.person[row] if row < len(own.person) else np.zeros(grid, np.float32), by_bodypix * near]
+        alone = np.zeros(grid, np.float32) if sighting.own is None else own.person[sighting.own]
+        votes = [alone, by_bodypix * near]
         if witness is None and sighting.looked and _denied(*votes, rules):
             continue
         by_own = np.maximum(by_own, votes[0])
@@ -91,6 +96,7 @@ def fuse(
             continue
         seen += [witness] if witness is not None else []
         sure = (np.mean(votes, 0) >= rules.person) & (np.sum(np.array(votes) > 0.5, 0) >= 2)
+        sure = sure if sighting.outline is None else sighting.outline
         free = sure & (instance == 0)
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
             by_own = np.maximum(by_own, sure)
@@ -100,7 +106,7 @@ def fuse(
             charts = agreed[free]
         elif witness is not None and _fits(witness, sure, rules):
             charts = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
-        if (charts != UNLABELLED).mean() < rules.named:
+        if sighting.outline is None and (charts != UNLABELLED).mean() < rules.named:
             by_own = np.maximum(by_own, sure)
             continue
         instance[free] = instance.max() + 1
@@ -142,10 +148,10 @@ def _fits(witness: Witness, person: np.ndarray, rules: Rules) -> bool:
 
 
 def _at_full_size(size: tuple[int, int], part: np.ndarray, instance: np.ndarray, own: OwnOpinion) -> LabelMaps:
-    """Cells to pixels. U and V are our model's on the chart; where it has none the chart becomes UNLABELLED."""
-    part = np.where(own.seen, part, np.where(part > 0, UNLABELLED, 0)).astype(np.uint8)
-    chart = np.where(part == UNLABELLED, 0, part)
-    uv = np.take_along_axis(own.uv, chart[..., None, None].astype(np.int64), 2)[..., 0, :]
-    uv = np.round(255 * np.where(chart[..., None] > 0, uv, 0)).astype(np.uint8)
+    """Cells to pixels. U and V are our model's on the chart, and unknown where it holds that to be another."""
+    chart = np.where(part == UNLABELLED, 0, part)[..., None].astype(np.int64)
+    uv = np.take_along_axis(own.uv, chart[..., None], 2)[..., 0, :]
+    known = own.seen[..., None] & (np.take_along_axis(own.charts, chart, 2) >= LEAST_FOR_UV)
+    uv = np.round(255 * np.where(known, uv.clip(1 / 255), UNKNOWN_UV)).astype(np.uint8)
     full = (np.repeat(np.repeat(plane, STRIDE, 0), STRIDE, 1)[: size[0], : size[1]] for plane in (part, uv, instance))
     return LabelMaps(*full)

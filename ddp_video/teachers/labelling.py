@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
+from ddp_video.boxes import iou
 from ddp_video.data.folder import read_image
 from ddp_video.data.sample import IGNORE, UNLABELLED
 from ddp_video.errors import DataError, OutputError
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.structures import STRIDE
+from ddp_video.teachers.annotated import AnnotatedPerson, correct, heed, on_cells
 from ddp_video.teachers.blazepose import BlazePose
 from ddp_video.teachers.bodypix import BodyPix
 from ddp_video.teachers.fusion import LabelMaps, Rules, Sighting, fuse
@@ -25,6 +28,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 POSE_SCORE = 0.7  # BlazePose's least, that there is a person
 POSE_HEIGHT_PX = 100  # of smaller people BlazePose mixes up left and right
 MOST_POSES = 8  # the tallest people of a frame, at whom BlazePose looks
+SAME_BOX = 0.5  # IoU of an annotated person's box and of one that our model found
 PATCH_CELLS = 60  # least size of what BodyPix alone takes for a person
 # Frames are written where so much of them is a person with known charts, and no more than so much is in doubt.
 LEAST_LABELLED, MOST_IGNORED = 0.001, 0.6
@@ -48,9 +52,11 @@ class Labeller:
     def __init__(self, predictor: DDPPredictor, bodypix: BodyPix, blazepose: BlazePose, rules: Rules | None = None):
         self.predictor, self.bodypix, self.blazepose, self.rules = predictor, bodypix, blazepose, rules
 
-    def __call__(self, image: np.ndarray) -> LabelMaps:
-        """Label image [H, W, 3] uint8 RGB."""
-        return fuse(image.shape[:2], *self.ask(image), self.rules)
+    def __call__(self, image: np.ndarray, people: Sequence[AnnotatedPerson] | None = None) -> LabelMaps:
+        """Label image [H, W, 3] uint8 RGB. people: all who are in it, where they were annotated by hand."""
+        if people is None:
+            return fuse(image.shape[:2], *self.ask(image), self.rules)
+        return heed(fuse(image.shape[:2], *self.ask_about(image, people), self.rules), people)
 
     def ask(self, image: np.ndarray) -> tuple[OwnOpinion, np.ndarray, list[Sighting]]:
         """What `fuse` needs to know about an image."""
@@ -62,19 +68,42 @@ class Labeller:
             own,
             bodypix,
             [
-                Sighting(box, True, look_twice(self.blazepose, image, box, POSE_SCORE))
-                if row in tallest
-                else Sighting(box)
+                Sighting(
+                    box,
+                    row in tallest,
+                    look_twice(self.blazepose, image, box, POSE_SCORE) if row in tallest else None,
+                    row if row < len(own.boxes) else None,
+                )
                 for row, box in enumerate(boxes)
             ],
         )
 
+    def ask_about(
+        self, image: np.ndarray, people: Sequence[AnnotatedPerson]
+    ) -> tuple[OwnOpinion, np.ndarray, list[Sighting]]:
+        """The same about an image with its people."""
+        own, bodypix = ask_own_model(self.predictor, image), ask_bodypix(self.bodypix, image)
+        single = [person for person in people if not person.crowd]
+        rows = _matched(own.boxes, np.stack([p.box for p in single])) if single else []
+        sightings = []
+        for person, row in zip(single, rows, strict=True):
+            witness = correct(self.blazepose(image, person.box), person.points) if person.is_posed else None
+            outline = None if person.outline is None else on_cells(person.outline.astype(np.float32)) > 0.5
+            sightings.append(Sighting(person.box, person.is_posed, witness, row, outline))
+        return own, bodypix, sorted(sightings, key=lambda s: s.witness is None)
+
 
 def label_folder(
-    frames: Path, maps: Path, labeller: Labeller, progress: Callable[[int, int], None] = lambda done, of: None
+    frames: Path,
+    maps: Path,
+    labeller: Labeller,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    annotated: Mapping[str, Sequence[AnnotatedPerson]] | None = None,
 ) -> Tally:
     """Label the pictures of a folder; those that have maps already stay as they are.
 
+    Args:
+        annotated: all people of a picture by its file name, where they were annotated by hand (`read_annotated`).
     Raises:
         DataError: no pictures. OutputError: the maps cannot be written.
     """
@@ -87,7 +116,7 @@ def label_folder(
     written = skipped = people = 0
     for done, picture in enumerate(pictures, 1):
         if not (maps / f"{picture.stem}_inst.png").exists():
-            labels = labeller(read_image(picture))
+            labels = labeller(read_image(picture), (annotated or {}).get(picture.name))
             if _is_worth_it(labels):
                 write_maps(picture, maps, labels)
                 written += 1
@@ -108,6 +137,16 @@ def write_maps(picture: Path, maps: Path, labels: LabelMaps) -> None:
         if not cv2.imwrite(str(partial), plane):
             raise OutputError(f"cannot write {path}: is the disk full?")
         partial.replace(path)
+
+
+def _matched(own: np.ndarray, people: np.ndarray) -> list[int | None]:
+    """Which of our model's people ([K, 4] boxes) each of N others is."""
+    rows: list[int | None] = [None] * len(people)
+    overlap = iou(people, own)
+    for person, row in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
+        if overlap[person, row] >= SAME_BOX:
+            rows[person] = int(row)
+    return rows
 
 
 def _missed_by_own_model(own: OwnOpinion, bodypix: np.ndarray) -> np.ndarray:

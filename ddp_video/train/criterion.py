@@ -7,7 +7,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_video.data.sample import IGNORE, UNLABELLED, Batch
+from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED, Batch
 from ddp_video.model.ddp import DDP
 from ddp_video.model.instance_branch import InstanceOutput
 from ddp_video.sparse import ActiveSites
@@ -86,14 +86,14 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
     image, y, x = sites.unbind(1)
     part = batch.part[image, y, x].long()
     i, u, v = losses.split_iuv(logits)
-    labelled, charted = part != UNLABELLED, (part != UNLABELLED) & (part > 0)
+    uv = batch.uv[image, :, y, x]
+    labelled = part != UNLABELLED
+    placed = labelled & (part > 0) & (uv != UNKNOWN_UV).any(1)
     nothing = logits.sum() * 0  # keeps the branch in the graph
     terms = {
         "part": losses.part_loss(i[labelled], part[labelled]) if labelled.any() else nothing,
         "side": losses.side_loss(i[labelled], part[labelled], owner[labelled]),
-        "uv": losses.uv_loss(u[charted], v[charted], part[charted], batch.uv[image, :, y, x][charted])
-        if charted.any()
-        else nothing,
+        "uv": losses.uv_loss(u[placed], v[placed], part[placed], uv[placed]) if placed.any() else nothing,
     }
     if smooth:
         first, second = ActiveSites(sites, (len(batch.images), *batch.owner.shape[1:])).adjacent()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddp_video.charts import MIRROR, NUM_CLASSES
-from ddp_video.data.sample import UNLABELLED, Batch
+from ddp_video.data.sample import UNKNOWN_UV, UNLABELLED, Batch
 from ddp_video.model.ddp import DDP
 from ddp_video.structures import STRIDE
 from ddp_video.train.criterion import active_sites
@@ -68,8 +68,8 @@ def validate(model: DDP, batches: list[Batch]) -> dict[str, float]:
         true, said = part[charted], i[charted].argmax(1)
         add("part", said == true)
         add("swapped", (said == mirror[true]) & (said != true))
-        uv = torch.stack([u, v], 2)[charted, true]
-        add("uv_error", (uv - batch.uv[image, :, y, x][charted]).abs().mean(1))
+        uv, true_uv = torch.stack([u, v], 2)[charted, true], batch.uv[image, :, y, x][charted]
+        add("uv_error", (uv - true_uv).abs().mean(1)[(true_uv != UNKNOWN_UV).any(1)])
     return {name: float(total / max(counts[name], 1)) for name, total in sums.items()}
 
 

@@ -18,7 +18,7 @@ from ddp_video.data.densepose_coco import (
 )
 from ddp_video.data.folder import DenseFolder, Photographs
 from ddp_video.data.mixture import Mixture, Numbers, batches
-from ddp_video.data.sample import IGNORE, UNLABELLED, collate
+from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation, train_crop
 from ddp_video.errors import DataError
@@ -70,6 +70,27 @@ def test_gaps_in_the_labels_stay_gaps(folder):
         unlabelled = batch.part[tuple(sites.unbind(1))] == UNLABELLED
         logits[unlabelled] += 100 * torch.randn(int(unlabelled.sum()), 75)
         assert iuv_terms(logits, sites, owner, batch, smooth=False) == terms
+
+
+def test_unknown_coordinates_are_not_learnt(folder):
+    """On the torso too, where a mirror turns u round."""
+    iuv = cv2.imread(str(folder / "005_iuv.png"))
+    iuv[iuv[..., 0] > 0] = (1, 100, 50)
+    iuv[:, 32:][iuv[:, 32:, 0] > 0] = (1, UNKNOWN_UV, UNKNOWN_UV)
+    cv2.imwrite(str(folder / "005_iuv.png"), iuv)
+    mirror = Augmentation(
+        mirror=1.0, hide=0.0, mosaic=0.0, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0, ragged=0.0
+    )
+    batch = collate([train_crop([DenseFolder(folder, held_out=None)[5]], 64, mirror, np.random.default_rng(0))])
+    unknown = (batch.part[0] == 1) & (batch.uv[0] == UNKNOWN_UV).all(0)
+    known = (batch.part[0] == 1) & ~unknown
+    assert unknown.any() and known.any() and torch.allclose(batch.uv[0, 0][known], torch.tensor(155 / 255))
+    with torch.no_grad():
+        sites, owner = active_sites(batch)
+        logits = torch.randn(len(sites), 75)
+        learnt = iuv_terms(logits, sites, owner, batch, smooth=False)["uv"]
+        logits[unknown[tuple(sites.unbind(1)[1:])], 25:] = 100
+        assert iuv_terms(logits, sites, owner, batch, smooth=False)["uv"] == learnt
 
 
 def test_held_out_pictures_are_the_others(folder):

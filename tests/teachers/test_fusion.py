@@ -20,7 +20,7 @@ BOX = np.array([50.0, 25, 190, 290])
 def label(pose=None, looked=True, opinions=None, settled=None):
     own, bodypix = opinions or undecided()
     witness = pose and Witness(pose, np.ones(COUNT, bool) if settled is None else settled)
-    return fuse(SIZE, own, bodypix, [Sighting(BOX, looked, witness)])
+    return fuse(SIZE, own, bodypix, [Sighting(BOX, looked, witness, own=0)])
 
 
 def at(plane, x, y):
@@ -117,15 +117,28 @@ def test_one_person_found_twice_is_one_person():
     own, bodypix = undecided()
     twice = replace(own, boxes=np.repeat(own.boxes, 2, 0), person=np.repeat(own.person, 2, 0))
     witness = Witness(standing(), np.ones(COUNT, bool))
-    labels = fuse(SIZE, twice, bodypix, [Sighting(BOX, True, witness), Sighting(BOX, True, witness)])
+    labels = fuse(SIZE, twice, bodypix, [Sighting(BOX, True, witness, own=row) for row in (0, 1)])
     assert labels.instance[labels.instance != IGNORE].max() == 1
 
 
-def test_where_our_model_has_no_coordinates_the_chart_stays_open():
+def test_where_our_model_sees_another_chart_or_nothing_u_and_v_stay_unknown():
     own, bodypix = undecided()
-    own.seen[: 108 // STRIDE] = False
+    own.charts[:, :, 2] = 0.5 * own.person[0]
+    own.charts[116 // STRIDE :, :, 2] = 0.05 * own.person[0, 116 // STRIDE :]
+    own.seen[: 104 // STRIDE] = False
     labels = label(standing(), opinions=(own, bodypix))
-    assert at(labels.part, 0, 95) == UNLABELLED and at(labels.part, 0, 125) == 2
+    assert [at(labels.part, 0, y) for y in (95, 109, 121)] == [2, 2, 2]
+    assert [at(labels.uv, 0, y).tolist() for y in (95, 109, 121)] == [[0, 0], [128, 128], [0, 0]]
+
+
+def test_an_outline_that_somebody_drew_is_the_person():
+    own, bodypix = undecided()
+    own.person[:] = bodypix[..., 1:] = 0
+    outline = np.zeros(GRID, bool)
+    outline[30:50, 20:40] = True
+    labels = fuse(SIZE, own, bodypix, [Sighting(BOX, outline=outline)])
+    assert np.array_equal(labels.instance[::STRIDE, ::STRIDE] == 1, outline)
+    assert np.array_equal(labels.part[::STRIDE, ::STRIDE] == UNLABELLED, outline)
 
 
 def test_a_frame_without_people_is_background():

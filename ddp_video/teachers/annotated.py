@@ -1,0 +1,166 @@
+"""People whose joints somebody marked by hand (COCO keypoints): who is there, and which side is left, as a human saw it.
+
+What the marks do not say, how far from the camera a joint is and where hands and feet point to, stays BlazePose's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ddp_video.charts import PART_NAMES
+from ddp_video.data.coco_file import read_coco
+from ddp_video.data.densepose_coco import segmentation_mask
+from ddp_video.data.sample import IGNORE
+from ddp_video.errors import DataError
+from ddp_video.structures import STRIDE
+from ddp_video.teachers.blazepose import COUNT, MIRROR, Pose
+from ddp_video.teachers.fusion import LabelMaps
+from ddp_video.teachers.skeleton import EARS, HEAD, HIPS, NOSE, SHOULDERS, TORSO, Skeleton
+from ddp_video.teachers.witness import APART, Witness
+
+# BlazePose's landmarks in COCO's order: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, left before right.
+LANDMARKS = np.array([0, 2, 5, 7, 8, *range(11, 17), *range(23, 29)])
+# Landmarks without a mark go with one that has it: lips with the nose, fingers with the wrist, heel and toes with the ankle.
+GUIDE = np.array([0, 2, 2, 2, 5, 5, 5, 7, 8, 0, 0, *range(11, 17), *[15, 16] * 3, *range(23, 29), *[27, 28] * 2])
+VISIBLE = 2  # of a mark: 0 = none, 1 = guessed behind something
+LEAST_MARKS = 6
+FAR = 0.5  # of the torso's length: BlazePose's landmarks that lie so far from the marks are of somebody else
+TURNED = 0.45  # of the torso's length: shoulders that are less apart may be anyhow to the camera
+CORE = 0.7  # radii from the axis of a limb that is seen, within which there surely is a person
+WIDER = 0.1  # of a box, on every side: beyond, there is nobody
+LABELLED = 0.2  # share of a person's region that is somebody's, for him not to have been missed
+
+
+@dataclass(frozen=True)
+class AnnotatedPerson:
+    """box: [4] xyxy px. points: [17, 3] x, y px and 0, 1 or VISIBLE. outline: [H, W] bool, where somebody drew it. crowd: not
+    one person, but a region with many."""
+
+    box: np.ndarray
+    points: np.ndarray
+    outline: np.ndarray | None = None
+    crowd: bool = False
+
+    @property
+    def is_posed(self) -> bool:
+        """Whether enough joints are marked to say which chart lies where."""
+        torso = self.points[[5, 6, 11, 12], 2] > 0
+        return not self.crowd and bool((self.points[:, 2] > 0).sum() >= LEAST_MARKS and torso[:2].all())
+
+    def region(self, size: tuple[int, int]) -> np.ndarray:
+        """[H, W] bool: the outline, or else the box."""
+        return self.outline if self.outline is not None else _box_region(self.box, size)
+
+
+def read_annotated(path: str | Path) -> dict[str, list[AnnotatedPerson]]:
+    """The annotated people of every picture of a COCO keypoints JSON, by file name.
+
+    Raises:
+        DataError: the file is not such a JSON.
+    """
+    images, annotations = read_coco(path)
+    of_image = defaultdict(list)
+    for annotation in annotations:
+        of_image[annotation["image_id"]].append(annotation)
+    people = {}
+    for image in images:
+        if "height" not in image or "width" not in image:
+            raise DataError(f"{path}: image {image['id']} has no size")
+        size = image["height"], image["width"]
+        people[Path(image["file_name"]).name] = [_person(annotation, size) for annotation in of_image[image["id"]]]
+    return people
+
+
+def _person(annotation: dict, size: tuple[int, int]) -> AnnotatedPerson:
+    x, y, width, height = annotation["bbox"]
+    points = np.array(annotation.get("keypoints") or [0] * 51, float).reshape(-1, 3)
+    outline = segmentation_mask(annotation["segmentation"], size) if annotation.get("segmentation") else None
+    box = np.array([x, y, x + width, y + height], np.float32)
+    return AnnotatedPerson(box, points, outline, bool(annotation.get("iscrowd")))
+
+
+def correct(pose: Pose, points: np.ndarray) -> Witness | None:
+    """BlazePose's pose of somebody with the marked joints ([17, 3] x, y px and visibility) where they were marked.
+
+    If it has taken left for right, it is turned round first. None where it saw somebody else and the marks alone do not tell
+    whether the camera sees a chest or a back. The silhouette becomes one of cells of STRIDE px.
+    """
+    marked = points[:, 2] > 0
+    turned = replace(pose, points=pose.points[list(MIRROR)], visibility=pose.visibility[list(MIRROR)])
+    pose = min(pose, turned, key=lambda pose: _gap(pose, points)[marked].mean())
+    gap = _gap(pose, points)
+    size = Skeleton.of(pose).size
+    far = np.median(gap[marked]) > FAR * size
+    place, moved = pose.points.copy(), np.zeros((COUNT, 2))
+    moved[LANDMARKS[marked]] = points[marked, :2] - pose.points[LANDMARKS[marked], :2]
+    place[:, :2] += moved[GUIDE]
+    near, seen = np.zeros(COUNT, bool), np.zeros(COUNT)
+    near[LANDMARKS[marked]] = gap[marked] < APART * size
+    seen[LANDMARKS] = points[:, 2] / VISIBLE
+    settled, visibility = near[GUIDE], np.where(near[GUIDE], pose.visibility, 0)
+    settled[LANDMARKS], visibility[LANDMARKS] = marked, seen[LANDMARKS]
+    settled[list(EARS)] |= near[NOSE]  # the far one is never marked
+    silhouette = on_cells(pose.silhouette)
+    if far:
+        if not (marked[[5, 6, 11, 12]].all() and _shows_chest_or_back(place)):
+            return None
+        place[:, 2], settled[list(EARS)] = 0, marked[[3, 4]]
+        silhouette = np.zeros_like(silhouette)
+    witness = Witness(replace(pose, points=place, visibility=visibility, score=1.0, silhouette=silhouette), settled)
+    core = _core(witness, silhouette.shape)
+    return replace(witness, pose=replace(witness.pose, silhouette=np.maximum(silhouette, core)))
+
+
+def heed(labels: LabelMaps, people: list[AnnotatedPerson]) -> LabelMaps:
+    """Labels of a picture all of whose people are annotated: who got no label is left open, elsewhere there is nobody."""
+    size = labels.instance.shape
+    somebody = np.zeros(size, bool)
+    for person in people:
+        somebody |= _box_region(person.box, size, WIDER)
+    instance = np.where((labels.instance == IGNORE) & ~somebody, 0, labels.instance)
+    for person in people:
+        region = person.region(size)
+        found = (instance > 0) & (instance != IGNORE)
+        if person.crowd or found[region].mean() < LABELLED:
+            instance[region & (instance == 0)] = IGNORE
+    return replace(labels, instance=instance.astype(np.uint8))
+
+
+def _gap(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """[17] px between landmarks and marks."""
+    return np.linalg.norm(pose.points[LANDMARKS, :2] - points[:, :2], axis=1)
+
+
+def _shows_chest_or_back(place: np.ndarray) -> bool:
+    shoulders, hips = place[list(SHOULDERS), :2], place[list(HIPS), :2]
+    length = np.linalg.norm(shoulders.mean(0) - hips.mean(0))
+    return bool(np.linalg.norm(shoulders[0] - shoulders[1]) > TURNED * max(length, 1.0))
+
+
+def _core(witness: Witness, cells: tuple[int, int]) -> np.ndarray:
+    """[h, w] float32, 1 about the axes of the parts that are seen."""
+    skeleton, visibility = Skeleton.of(witness.pose), witness.pose.visibility
+    joints = {TORSO: [*SHOULDERS, *HIPS], HEAD: [NOSE]}
+    joints |= {part: list(limb.landmarks) for part, limb in skeleton.limbs.items()}
+    y, x = np.indices(cells) * STRIDE + STRIDE / 2
+    distance = skeleton.distances(x, y)
+    seen = [part for part in range(1, len(PART_NAMES)) if (visibility[joints[part]] == 1).all()]
+    return (distance[seen] <= CORE).any(0).astype(np.float32)
+
+
+def on_cells(silhouette: np.ndarray) -> np.ndarray:
+    height, width = (-(-n // STRIDE) for n in silhouette.shape)
+    return cv2.resize(silhouette, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _box_region(box: np.ndarray, size: tuple[int, int], wider: float = 0.0) -> np.ndarray:
+    """[H, W] bool: the pixels in a box (xyxy) that is made so much wider on every side."""
+    margin = wider * (box[2:] - box[:2])
+    y, x = np.indices(size) + 0.5
+    (x0, y0), (x1, y1) = box[:2] - margin, box[2:] + margin
+    return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)

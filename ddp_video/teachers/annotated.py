@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ddp_video.charts import PART_NAMES
 from ddp_video.data.coco_file import read_coco
 from ddp_video.data.densepose_coco import segmentation_mask
 from ddp_video.data.sample import IGNORE
@@ -99,11 +98,10 @@ def correct(pose: Pose, points: np.ndarray) -> Witness | None:
     place, moved = pose.points.copy(), np.zeros((COUNT, 2))
     moved[LANDMARKS[marked]] = points[marked, :2] - pose.points[LANDMARKS[marked], :2]
     place[:, :2] += moved[GUIDE]
-    near, seen = np.zeros(COUNT, bool), np.zeros(COUNT)
+    near = np.zeros(COUNT, bool)
     near[LANDMARKS[marked]] = gap[marked] < APART * size
-    seen[LANDMARKS] = points[:, 2] / VISIBLE
     settled, visibility = near[GUIDE], np.where(near[GUIDE], pose.visibility, 0)
-    settled[LANDMARKS], visibility[LANDMARKS] = marked, seen[LANDMARKS]
+    settled[LANDMARKS], visibility[LANDMARKS] = marked, points[:, 2] / VISIBLE
     settled[list(EARS)] |= near[NOSE]  # the far one is never marked
     silhouette = on_cells(pose.silhouette)
     if far:
@@ -111,9 +109,13 @@ def correct(pose: Pose, points: np.ndarray) -> Witness | None:
             return None
         place[:, 2], settled[list(EARS)] = 0, marked[[3, 4]]
         silhouette = np.zeros_like(silhouette)
-    witness = Witness(replace(pose, points=place, visibility=visibility, score=1.0, silhouette=silhouette), settled)
-    core = _core(witness, silhouette.shape)
-    return replace(witness, pose=replace(witness.pose, silhouette=np.maximum(silhouette, core)))
+    skeleton = Skeleton.of(replace(pose, points=place))
+    joints = {TORSO: [*SHOULDERS, *HIPS], HEAD: [NOSE]}
+    joints |= {part: list(limb.landmarks) for part, limb in skeleton.limbs.items()}
+    seen = frozenset(part for part, its_joints in joints.items() if (visibility[its_joints] == 1).all())
+    silhouette = np.maximum(silhouette, _core(skeleton, seen, silhouette.shape))
+    pose = replace(pose, points=place, visibility=visibility, score=1.0, silhouette=silhouette)
+    return Witness(pose, settled, seen - {TORSO, HEAD})
 
 
 def heed(labels: LabelMaps, people: list[AnnotatedPerson]) -> LabelMaps:
@@ -142,15 +144,11 @@ def _shows_chest_or_back(place: np.ndarray) -> bool:
     return bool(np.linalg.norm(shoulders[0] - shoulders[1]) > TURNED * max(length, 1.0))
 
 
-def _core(witness: Witness, cells: tuple[int, int]) -> np.ndarray:
-    """[h, w] float32, 1 about the axes of the parts that are seen."""
-    skeleton, visibility = Skeleton.of(witness.pose), witness.pose.visibility
-    joints = {TORSO: [*SHOULDERS, *HIPS], HEAD: [NOSE]}
-    joints |= {part: list(limb.landmarks) for part, limb in skeleton.limbs.items()}
+def _core(skeleton: Skeleton, parts: frozenset[int], cells: tuple[int, int]) -> np.ndarray:
+    """[h, w] float32, 1 about the axes of these parts."""
     y, x = np.indices(cells) * STRIDE + STRIDE / 2
     distance = skeleton.distances(x, y)
-    seen = [part for part in range(1, len(PART_NAMES)) if (visibility[joints[part]] == 1).all()]
-    return (distance[seen] <= CORE).any(0).astype(np.float32)
+    return (distance[sorted(parts)] <= CORE).any(0).astype(np.float32)
 
 
 def on_cells(silhouette: np.ndarray) -> np.ndarray:

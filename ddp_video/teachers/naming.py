@@ -9,7 +9,7 @@ import numpy as np
 from ddp_video.charts import PART_NAMES, PART_OF_CHART
 from ddp_video.data.sample import UNLABELLED
 from ddp_video.teachers.opinions import parts_of, without_sides
-from ddp_video.teachers.skeleton import HEAD, Skeleton
+from ddp_video.teachers.skeleton import HEAD, TORSO, Skeleton
 from ddp_video.teachers.witness import Witness
 
 # (chart seen from behind, chart seen from the front) of each part; of the head (right half, left half). Hands and feet
@@ -21,6 +21,8 @@ CHART_PAIRS = {
 }
 NUM_KINDS = 8  # of parts, left and right alike
 DOUBT = 0.03  # the probability that a teacher leaves to every part, whatever it says
+# Radii from the axis of a limb that nothing hides, within which the torso counts as so many radii further away.
+IN_FRONT, BEHIND = 0.7, 2.0
 STRAY = 0.005  # how well any place fits any part of the skeleton at least
 
 
@@ -46,6 +48,8 @@ def name_charts(
     """
     skeleton = Skeleton.of(witness.pose)
     distance = skeleton.distances(x, y).T
+    for limb in witness.in_front:
+        distance[distance[:, limb] < IN_FRONT, TORSO] += BEHIND
     part = _name_parts(distance, own_charts, bodypix, rules)
     for limb, anatomy in skeleton.limbs.items():
         joints = list(anatomy.landmarks)

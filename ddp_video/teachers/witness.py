@@ -17,10 +17,12 @@ APART = 0.22  # of the torso's length: landmarks of the two looks further from e
 
 @dataclass(frozen=True)
 class Witness:
-    """pose: the mean of the two looks. settled: [33] bool, landmarks that both looks saw, in one place."""
+    """pose: the mean of the two looks. settled: [33] bool, landmarks that both looks saw, in one place. in_front: the parts
+    that nothing hides, not the torso either; only people who mark joints tell that."""
 
     pose: Pose
     settled: np.ndarray
+    in_front: frozenset[int] = frozenset()
 
 
 def look_twice(blazepose: BlazePose, image: np.ndarray, box: np.ndarray, least_score: float) -> Witness | None:

@@ -54,6 +54,17 @@ def test_a_limb_that_nobody_marked_stays_open():
     assert labels.part[240, CENTRE + 24] == UNLABELLED and labels.part[240, CENTRE - 24] == 13
 
 
+@pytest.mark.parametrize("visible", [True, False])
+def test_an_arm_that_nothing_hides_is_before_the_torso(visible):
+    """Even where our model takes it for the torso."""
+    points = marks(standing())
+    points[LEFT_WRIST] = (CENTRE + 2, 120, 2 if visible else 1)
+    own, bodypix = undecided()
+    own.charts[..., 2] += 0.15 * own.person[0]
+    labels = fuse(SIZE, own, bodypix, [Sighting(BOX, True, correct(standing(), points), own=0)])
+    assert (labels.part[122, CENTRE + 20] in (19, 21)) == visible
+
+
 def test_fingers_go_where_the_wrist_was_marked():
     true, points = standing(), marks(standing())
     points[LEFT_WRIST, :2] += (5, -3)

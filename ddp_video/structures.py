@@ -175,11 +175,15 @@ class SparseIUV(_Tensors):
             torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, IUV_CHANNELS), torch.zeros(0, dtype=torch.int64)
         )
 
+    def cells(self, columns: int) -> Tensor:
+        """[M] int64: the number of every site's cell in its frame, counted row by row on a grid of so many columns."""
+        return self.sites[:, 1].long() * columns + self.sites[:, 2].long()
+
     def dense(self, size: tuple[int, int]) -> Tensor:
         """[75, rows, columns] of a single frame, zero off the active sites."""
         rows, columns = size
         out = self.logits.new_zeros(rows * columns, IUV_CHANNELS)
-        out[self.sites[:, 1].long() * columns + self.sites[:, 2].long()] = self.logits
+        out[self.cells(columns)] = self.logits
         return out.view(rows, columns, IUV_CHANNELS).permute(2, 0, 1)
 
 

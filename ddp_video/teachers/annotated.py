@@ -6,6 +6,7 @@ What the marks do not say, how far from the camera a joint is and where hands an
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ddp_video.teachers.witness import APART, Witness
 LANDMARKS = np.array([0, 2, 5, 7, 8, *range(11, 17), *range(23, 29)])
 # Landmarks without a mark go with one that has it: lips with the nose, fingers with the wrist, heel and toes with the ankle.
 GUIDE = np.array([0, 2, 2, 2, 5, 5, 5, 7, 8, 0, 0, *range(11, 17), *[15, 16] * 3, *range(23, 29), *[27, 28] * 2])
+TORSO_MARKS, EAR_MARKS = [5, 6, 11, 12], [3, 4]  # of COCO's keypoints: shoulders and hips; ears
 VISIBLE = 2  # of a mark: 0 = none, 1 = guessed behind something
 LEAST_MARKS = 6
 FAR = 0.5  # of the torso's length: BlazePose's landmarks that lie so far from the marks are of somebody else
@@ -48,8 +50,8 @@ class AnnotatedPerson:
     @property
     def is_posed(self) -> bool:
         """Whether enough joints are marked to say which chart lies where."""
-        torso = self.points[[5, 6, 11, 12], 2] > 0
-        return not self.crowd and bool((self.points[:, 2] > 0).sum() >= LEAST_MARKS and torso[:2].all())
+        marked = self.points[:, 2] > 0
+        return not self.crowd and bool(marked.sum() >= LEAST_MARKS and marked[TORSO_MARKS[:2]].all())
 
     def region(self, size: tuple[int, int]) -> np.ndarray:
         """[H, W] bool: the outline, or else the box."""
@@ -92,33 +94,27 @@ def correct(pose: Pose, points: np.ndarray) -> Witness | None:
     marked = points[:, 2] > 0
     turned = replace(pose, points=pose.points[list(MIRROR)], visibility=pose.visibility[list(MIRROR)])
     pose = min(pose, turned, key=lambda pose: _gap(pose, points)[marked].mean())
-    gap = _gap(pose, points)
-    size = Skeleton.of(pose).size
-    far = np.median(gap[marked]) > FAR * size
-    place, moved = pose.points.copy(), np.zeros((COUNT, 2))
-    moved[LANDMARKS[marked]] = points[marked, :2] - pose.points[LANDMARKS[marked], :2]
-    place[:, :2] += moved[GUIDE]
+    gap, size = _gap(pose, points), Skeleton.of(pose).size
+    place, silhouette = _moved(pose, points), on_cells(pose.silhouette)
     near = np.zeros(COUNT, bool)
-    near[LANDMARKS[marked]] = gap[marked] < APART * size
+    near[LANDMARKS] = marked & (gap < APART * size)
     settled, visibility = near[GUIDE], np.where(near[GUIDE], pose.visibility, 0)
     settled[LANDMARKS], visibility[LANDMARKS] = marked, points[:, 2] / VISIBLE
     settled[list(EARS)] |= near[NOSE]  # the far one is never marked
-    silhouette = on_cells(pose.silhouette)
-    if far:
-        if not (marked[[5, 6, 11, 12]].all() and _shows_chest_or_back(place)):
+    if np.median(gap[marked]) > FAR * size:
+        if not (marked[TORSO_MARKS].all() and _shows_chest_or_back(place)):
             return None
-        place[:, 2], settled[list(EARS)] = 0, marked[[3, 4]]
-        silhouette = np.zeros_like(silhouette)
+        place[:, 2], settled[list(EARS)], silhouette = 0, marked[EAR_MARKS], np.zeros_like(silhouette)
     skeleton = Skeleton.of(replace(pose, points=place))
     joints = {TORSO: [*SHOULDERS, *HIPS], HEAD: [NOSE]}
     joints |= {part: list(limb.landmarks) for part, limb in skeleton.limbs.items()}
     seen = frozenset(part for part, its_joints in joints.items() if (visibility[its_joints] == 1).all())
     silhouette = np.maximum(silhouette, _core(skeleton, seen, silhouette.shape))
     pose = replace(pose, points=place, visibility=visibility, score=1.0, silhouette=silhouette)
-    return Witness(pose, settled, seen - {TORSO, HEAD})
+    return Witness(pose, settled, in_front=seen - {TORSO, HEAD})
 
 
-def heed(labels: LabelMaps, people: list[AnnotatedPerson]) -> LabelMaps:
+def heed(labels: LabelMaps, people: Sequence[AnnotatedPerson]) -> LabelMaps:
     """Labels of a picture all of whose people are annotated: who got no label is left open, elsewhere there is nobody."""
     size = labels.instance.shape
     somebody = np.zeros(size, bool)
@@ -131,6 +127,13 @@ def heed(labels: LabelMaps, people: list[AnnotatedPerson]) -> LabelMaps:
         if person.crowd or found[region].mean() < LABELLED:
             instance[region & (instance == 0)] = IGNORE
     return replace(labels, instance=instance.astype(np.uint8))
+
+
+def _moved(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """[33, 3] landmarks: the marked ones at their marks, the others moved as their guides are."""
+    marked, step = points[:, 2] > 0, np.zeros((COUNT, 3))
+    step[LANDMARKS[marked], :2] = (points - pose.points[LANDMARKS])[marked, :2]
+    return pose.points + step[GUIDE]
 
 
 def _gap(pose: Pose, points: np.ndarray) -> np.ndarray:

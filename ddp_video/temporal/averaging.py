@@ -144,7 +144,7 @@ class _Window:
 def _site_rows(prediction: FramePrediction) -> Tensor:
     """[P] row of every cell's site, -1 where the cell is not active."""
     rows, columns = prediction.grid.size
-    sites = prediction.iuv.sites.long()
-    out = torch.full((rows * columns,), -1, dtype=torch.int64, device=sites.device)
-    out[sites[:, 1] * columns + sites[:, 2]] = torch.arange(len(sites), device=sites.device)
+    cells = prediction.iuv.cells(columns)
+    out = torch.full((rows * columns,), -1, dtype=torch.int64, device=cells.device)
+    out[cells] = torch.arange(len(cells), device=cells.device)
     return out

@@ -91,8 +91,7 @@ def _cut_back(instances: Instances, rows: Tensor, outvoted: Instances, most: Ten
 def _share_out(prediction: FramePrediction, owner: Tensor, outvoted: Tensor, most: Tensor) -> Tensor:
     """[M] owners with the sites of the outvoted ([M] bool) given to whom most neighbours ([N, P] bool) have there, themselves
     before others; what nobody has stays theirs."""
-    sites, columns = prediction.iuv.sites, prediction.grid.size[1]
-    there = most[:, sites[:, 1].long() * columns + sites[:, 2].long()]
+    there = most[:, prediction.iuv.cells(prediction.grid.size[1])]
     themselves = there.gather(0, owner.clamp(min=0)[None])[0]  # the outvoted have a row
     return torch.where(outvoted & there.any(0) & ~themselves, first_true(there.T), owner)
 

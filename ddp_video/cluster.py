@@ -16,6 +16,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,9 +135,11 @@ def _run_whole(ray, needs: dict, jobs: list[Job], make: MakePredictor, tally: _T
     meter = ray.remote(num_cpus=0)(_Meter).remote()
     task = ray.remote(max_retries=0, **needs)(_run_clip)  # a lost clip is to go on, not to begin again
     running = {task.remote(make, job, False, meter): (job, 0) for job in jobs}
+    done: dict[Path, int] = {}
     while running:
         ended, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-        done = ray.get(meter.read.remote())
+        with suppress(ray.exceptions.RayError):  # a lost meter costs the progress bar, not the clips
+            done = ray.get(meter.read.remote())
         for job in jobs:
             if job.out in done:
                 tally.of(job)(done[job.out], None)
@@ -148,6 +151,8 @@ def _run_whole(ray, needs: dict, jobs: list[Job], make: MakePredictor, tally: _T
                 yield job, run
             except ray.exceptions.RayTaskError as error:
                 yield job, _cause(error)
+            except DDPVideoError as error:  # the folder is not here: the worker writes to another disk
+                yield job, error
             except ray.exceptions.RayError as error:  # not the clip's fault
                 if lost < RETRIES:
                     running[task.remote(make, job, True, meter)] = job, lost + 1

@@ -58,6 +58,7 @@ def export(run: RunFolder | str | Path, out: str | Path, to: str, progress: Prog
     if to not in WRITERS:
         raise ValueError(f"unknown format {to!r}, needed {' or '.join(WRITERS)}")
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    run.need_finished()
     out = Path(out)
     part = out.with_name(out.name + ".part")
     try:

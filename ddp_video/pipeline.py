@@ -141,8 +141,7 @@ def smooth(
     smoothing, pictures, flow = smoothing or SmoothingSettings(), pictures or PictureSettings(), flow or DISFlow()
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     out = Path(out or Path("smoothed") / run.path.resolve().name)
-    if not run.finished:
-        raise PredictionsError(f"{run.path} is not finished; run `ddp-video infer` with --resume first")
+    run.need_finished()
     if run.facts["smoothing"]:
         raise PredictionsError(
             f"{run.path} is smoothed already; give the run folder that `ddp-video infer` made without --smooth"
@@ -219,6 +218,7 @@ def _run(
     with RunFolder.begin(out, facts, resume=resume, overwrite=overwrite) as run:
         if run.finished:
             if _is_sound(run):
+                run.save()  # where the video lies now
                 return run
             run.facts["state"] = "running"
             run.save()

@@ -46,9 +46,8 @@ def redraw(
 
     The source video is needed only by pictures that show its frames; `video` says where it is, if it has moved.
     """
+    run.need_finished()
     predictions = run.predictions
-    if not predictions:
-        raise PredictionsError(f"{run.path} holds no frames; run `ddp-video infer` with --resume first")
     out = Path(out)
     if not overwrite:
         for name in pictures.styles:

@@ -55,6 +55,11 @@ class RunFolder:
     def finished(self) -> bool:
         return self.facts.get("state") == "finished"
 
+    def need_finished(self) -> None:
+        """Raises PredictionsError where frames are still missing."""
+        if not self.finished:
+            raise PredictionsError(f"{self.path} is not finished; run `ddp-video infer` with --resume first")
+
     @property
     def predictions(self) -> Predictions:
         return open_predictions(self.store)

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from alike import IUV_ONLY, assert_same_pictures, assert_same_predictions
+from click.testing import CliRunner
 from discs import DeadlyPredictor, DiscPredictor, moving_discs, write_video
 
+from ddp_video.cli.infer import infer as infer_command
 from ddp_video.cli.infer import infer_clip
 from ddp_video.cluster import LEAST_LONG, Job, run_jobs
 from ddp_video.errors import VideoOpenError
@@ -78,6 +80,19 @@ def test_a_long_clip_is_spread_over_the_workers_and_one_is_lost(tmp_path):
     assert (tmp_path / "killed").exists() and isinstance(outcomes[only], RunFolder)
     assert_same_run(only.out, infer(video, DiscPredictor(), tmp_path / "local", **SETTINGS))
     assert seen[-1] == (FRAMES, claimed)
+
+
+def test_workers_are_given_whole_paths(tmp_path, monkeypatch):
+    """They have a working directory of their own."""
+    write_video(tmp_path / "clip.mkv", moving_discs(4))
+    monkeypatch.chdir(tmp_path)
+    given = []
+    monkeypatch.setattr("ddp_video.cluster.run_jobs", lambda jobs, *more: given.extend(jobs) or iter(()))
+    said = CliRunner().invoke(infer_command, ["clip.mkv", "--engine", "ray", "-o", "out", "-q"], catch_exceptions=False)
+    assert said.exit_code == 0
+    (only,) = given
+    assert only.out == only.infer.args[1] == tmp_path / "out/clip"
+    assert only.infer.args[0] == str(tmp_path / "clip.mkv")
 
 
 class SizedPredictor(DiscPredictor):

@@ -157,6 +157,13 @@ def test_rle_strings_are_cocos():
         assert compress_rle(counts.astype(np.uint32)) == expected
 
 
+def test_a_run_that_is_not_finished_is_refused(run, tmp_path):
+    begun = RunFolder(run.path, {**run.facts, "state": "running"})
+    with pytest.raises(PredictionsError, match=r"not finished; .*--resume"):
+        export(begun, tmp_path / "a.json", "coco")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_failures_leave_nothing_behind(run, tmp_path):
     with pytest.raises(ValueError, match="densepose or coco"):
         export(run, tmp_path / "a.pt", "pickle")

@@ -77,7 +77,7 @@ def _open_labels(data: Path, images: Path | None, smpl: Path | None, held_out: b
         return DenseLabels(data, held_out), load_body()
     if smpl is None or (needs_images and images is None):
         raise click.UsageError(f"{data} needs --smpl FOLDER" + (" and --images FOLDER" if needs_images else ""))
-    return CocoLabels(data, images), load_smpl(smpl)
+    return CocoLabels(data, images, held_out), load_smpl(smpl)
 
 
 def _predict(truth, indices: range, model: dict):

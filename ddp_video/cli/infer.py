@@ -79,6 +79,9 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
     from ddp_video.pipeline import Clip
     from ddp_video.runs import run_name
 
+    if engine == "ray":  # workers have a working directory of their own
+        inputs, output = [str(Path(source).absolute()) for source in inputs], output.absolute()
+        model, flow = _absolute(model), _absolute(flow)
     folders = [output / run_name(source) for source in inputs]
     refuse_equal(folders)
     settings = {
@@ -95,10 +98,17 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
         make_flow = estimator and (lambda: estimator)
     jobs = [partial(infer_clip, source, out, make_flow, settings) for source, out in zip(inputs, folders, strict=True)]
     if engine == "ray":
-        model = {**model, "device": predictor.device.type, "precision": predictor.precision}  # the same on each
+        device = predictor.device.type
+        model = {**model, "device": device, "precision": predictor.precision}  # the same on each
         make_predictor = partial(load_predictor, **model)
         return _run_on_cluster(inputs, clip, jobs, folders, predictor, make_predictor, address, quiet)
     return run_each([(out, partial(job, predictor, False)) for out, job in zip(folders, jobs, strict=True)], quiet)
+
+
+def _absolute(options: dict) -> dict:
+    """The same options, with files by their whole paths."""
+    files = {name: value for name, value in options.items() if value is not None and Path(value).is_file()}
+    return options | {name: str(Path(value).absolute()) for name, value in files.items()}
 
 
 def infer_clip(source, out, make_flow, settings: dict, predictor, again: bool, progress):

@@ -17,6 +17,7 @@ import numpy as np
 
 from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import DataError, NoPicturesError
+from ddp_video.video.images import natural_key
 
 HELD_OUT = 64  # one picture in so many
 
@@ -41,7 +42,7 @@ class DenseFolder:
 
     def __init__(self, path: str | Path, held_out: bool | None = False):
         self.path = Path(path)
-        names = sorted(e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png"))
+        names = sorted((e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png")), key=natural_key)
         self.names = [n for n in names if held_out is None or is_held_out(n) == held_out]
         if not self.names:
             raise NoPicturesError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")

@@ -13,7 +13,8 @@ from scipy.ndimage import zoom
 from ddp_video import rle
 from ddp_video.data.coco_file import read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
-from ddp_video.data.folder import DenseFolder, read_image
+from ddp_video.data.folder import DenseFolder, is_held_out, read_image
+from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
 from ddp_video.structures import DensePose
@@ -82,19 +83,21 @@ def people_of_maps(
     """People of dense label maps, each with points drawn at random from its labelled pixels.
 
     Args:
-        instance: [H, W] 0 nobody, 1..n person. part: [H, W] chart 0..24. uv: [H, W, 2] in 0..1. smallest: people of fewer
-            visible pixels, or without a labelled one, get no points and are ignore regions.
+        instance: [H, W] 0 nobody, 1..n person, IGNORE a crowd. part: [H, W] chart 0..24 or UNLABELLED. uv: [H, W, 2] in 0..1,
+            or UNKNOWN_UV. smallest: people of fewer visible pixels, or without one whose chart and coordinates are known,
+            get no points and are ignore regions.
     """
     people = []
+    known = (part > 0) & (part != UNLABELLED) & (uv != UNKNOWN_UV).any(-1)
     for number in np.unique(instance[instance > 0]):
         own = instance == number
         y, x = np.nonzero(own)
         box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
         mask = own & (part > 0)
-        if len(x) < smallest or not mask.any():
-            people.append(LabelledPerson(box, len(x), mask))
+        if number == IGNORE or len(x) < smallest or not (own & known).any():
+            people.append(LabelledPerson(box, len(x), mask, crowd=bool(number == IGNORE)))
             continue
-        y, x = np.nonzero(mask)
+        y, x = np.nonzero(own & known)
         chosen = rng.permutation(len(x))[:points_per_person]
         y, x = y[chosen], x[chosen]
         points = np.stack([x, y], axis=1) + 0.5
@@ -108,17 +111,19 @@ class CocoLabels:
     Args:
         file: densepose_coco_2014_minival.json, or one like it.
         images: folder of its pictures; not needed when predictions of them are at hand.
+        held_out: only what `DensePoseCoco` keeps from training.
     Raises:
         DataError: the file is not COCO JSON, or nobody in it has dense pose.
     """
 
     charts = "densepose"
 
-    def __init__(self, file: str | Path, images: str | Path | None = None):
+    def __init__(self, file: str | Path, images: str | Path | None = None, held_out: bool = False):
         pictures, annotations = read_coco(file)
         if any("height" not in image for image in pictures):
             raise DataError(f"{file}: images without height and width")
-        self._images = sorted(pictures, key=lambda image: image["file_name"])
+        kept = [image for image in pictures if not held_out or is_held_out(image["file_name"])]
+        self._images = sorted(kept, key=lambda image: image["file_name"])
         if not any(a.get("dp_x") for a in annotations):
             raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
         self._folder = images and Path(images)

@@ -73,7 +73,7 @@ class RunInput:
         self._predictions = self._run.predictions
         self.frame_count = len(self._predictions)
         self.charts = self._run.facts["charts"]
-        self.motion_key = json.dumps([str(source), self._run.facts["source"]], sort_keys=True)
+        self.motion_key = json.dumps([str(source), self._run.settings["source"]], sort_keys=True)
 
     def moving(self) -> VideoReader:
         return self._run.reader(self._source)

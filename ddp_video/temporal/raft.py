@@ -146,7 +146,7 @@ class SharedRAFT(nn.Module):
         return torch.cat(done)
 
     def _correlate(self, first: list[EncodedFrame], second: list[EncodedFrame]) -> list[Tensor]:
-        """Per level [B, h*w, h_l, w_l], with a margin of zeros for look-ups outside the frame.
+        """Per level [B, h*w, h_l + 2, w_l + 2], with a rim of zeros for look-ups outside the frame.
 
         Pooling and padding commute with the product, so they are done on the features and not on the volume.
         """
@@ -157,7 +157,7 @@ class SharedRAFT(nn.Module):
         for level in range(self.num_levels):
             if level:
                 b = F.avg_pool2d(b, 2)
-            padded = F.pad(b, (self.radius + 2,) * 4)
+            padded = F.pad(b, (1, 1, 1, 1))
             volume = torch.matmul(a, padded.flatten(2).to(self.dtype)).float()
             pyramid.append(volume.unflatten(2, padded.shape[2:]))
         return pyramid
@@ -172,13 +172,16 @@ class SharedRAFT(nn.Module):
         found = []
         for level, volume in enumerate(pyramid):
             rows, columns = volume.shape[2:]
-            # Patches of side+1 cells, wholly inside the padded volume; beyond the margin there are zeros only.
-            left = (x / 2**level).clamp(-self.radius - 2, columns)
-            top = (y / 2**level).clamp(-self.radius - 2, rows)
+            # Patches of side+1 cells; what lies outside the frame is read in the rim of zeros.
+            left = (x / 2**level).clamp(-side, columns + side)
+            top = (y / 2**level).clamp(-side, rows + side)
             corner_x, corner_y = left.floor(), top.floor()
             right_part, low_part = (left - corner_x)[..., None, None], (top - corner_y)[..., None, None]
-            index_x = (corner_x.long() + 2).clamp(0, columns - side - 1)[..., None, None] + offsets
-            index_y = (corner_y.long() + 2).clamp(0, rows - side - 1)[..., None, None] + offsets[:, None]
+            first_x, first_y = (corner.long()[..., None, None] - self.radius + 1 for corner in (corner_x, corner_y))
+            index_x, index_y = (
+                (first_x + offsets).clamp(0, columns - 1),
+                (first_y + offsets[:, None]).clamp(0, rows - 1),
+            )
             patch = volume.flatten(2).gather(2, (index_y * columns + index_x).flatten(2))
             patch = patch.view(batch, height * width, side + 1, side + 1)
             patch = torch.lerp(patch[..., :-1], patch[..., 1:], right_part)

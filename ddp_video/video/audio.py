@@ -26,6 +26,7 @@ class AudioCopy:
         self.skipped: str | None = None
         self._input = None
         self._packets: Iterator[av.Packet] = iter(())
+        self._last: int | None = None  # decoding time that was written last
         try:
             self._input = open_input(path)
             streams = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
@@ -51,6 +52,10 @@ class AudioCopy:
             if (packet.pts + (packet.duration or 0)) * packet.time_base >= start:
                 shift = round(origin / packet.time_base)
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, self._stream
+                if self._last is not None and packet.dts <= self._last:
+                    self.skipped = "its audio steps back in time and was copied only in part"
+                    continue  # a file's times rise
+                self._last = packet.dts
                 output.mux_one(packet)
 
     def _read(self) -> av.Packet | None:

@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".p
 DEFAULT_RATE = Fraction(25)
 
 
-def natural_key(path: Path) -> list:
+def natural_key(path: Path | str) -> list:
     """Sort key by which frame9.png comes before frame10.png."""
     return [
         (0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in re.split(r"([0-9]+)", str(path)) if piece
@@ -86,6 +86,7 @@ class ImageSource:
 
     def frames(self, first_pts: int) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
         """(pts, a function that gives the picture) of every readable image from `first_pts` on."""
+        self.report = ReadReport()
         for pts, path in enumerate(self.paths[first_pts:], first_pts):
             image = read_image(path)
             if image is None:

@@ -2,12 +2,15 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from ddp_video import rle
+from ddp_video.data.folder import is_held_out
+from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.errors import DataError
-from ddp_video.metrics.labels import CocoLabels, coco_person, people_of_maps
+from ddp_video.metrics.labels import CocoLabels, DenseLabels, coco_person, people_of_maps
 
 SIZE = (60, 80)
 
@@ -78,6 +81,26 @@ def test_coco_images_come_in_the_order_of_their_names_with_people_only(tmp_path)
     assert [len(labels.people(index)) for index in range(len(labels))] == [1, 0]
 
 
+def test_held_out_coco_images_are_those_that_training_keeps(tmp_path):
+    names = [f"{number}.jpg" for number in range(400)]
+    images = [{"id": n, "file_name": name, "height": 60, "width": 80} for n, name in enumerate(names)]
+    file = coco_file(tmp_path, images=images, annotations=[annotation(image_id=n) for n in range(400)])
+    kept = sum(is_held_out(name) for name in names)
+    assert 0 < kept < 40 and len(CocoLabels(file, held_out=True)) == kept and len(CocoLabels(file)) == 400
+
+
+def test_labels_come_in_the_order_of_frames(tmp_path):
+    """As `infer` reads them: 9 before 10."""
+    for number in (1, 2, 9, 10, 11):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+        for name in ("iuv", "inst"):
+            cv2.imwrite(
+                str(tmp_path / f"{number}_{name}.png"), np.zeros((8, 8, 3) if name == "iuv" else (8, 8), np.uint8)
+            )
+    labels = DenseLabels(tmp_path)
+    assert [int(labels.image(index)[0, 0, 0]) for index in range(len(labels))] == [1, 2, 9, 10, 11]
+
+
 @pytest.mark.parametrize("content", [{"annotations": []}, {"categories": None}])
 def test_coco_file_without_dense_pose_is_refused(tmp_path, content):
     with pytest.raises(DataError, match="people"):
@@ -107,6 +130,18 @@ def test_drawn_points_are_the_same_for_the_same_seed():
         people_of_maps(*maps(np.random.default_rng(0)), np.random.default_rng(s), smallest=30) for s in (5, 5, 6)
     )
     assert (first[0].points == second[0].points).all() and (first[0].points != other[0].points).any()
+
+
+def test_points_are_drawn_only_where_everything_is_known():
+    """Of labels that a machine made: no chart, no coordinates, or perhaps a person."""
+    instance, part, uv = maps(np.random.default_rng(0))
+    part = np.where(instance > 0, 7, 0)
+    part[5:15], uv[30:40] = UNLABELLED, UNKNOWN_UV
+    instance[instance == 3] = IGNORE
+    first, second, crowd = people_of_maps(instance, part, uv, np.random.default_rng(1), smallest=30)
+    assert (first.points[:, 1] > 15).all() and first.mask.sum() == 300
+    assert (second.points[:, 1] > 40).all() and (second.part == 7).all()
+    assert crowd.crowd and not len(crowd.points)
 
 
 def test_small_and_uncharted_people_are_ignore_regions():

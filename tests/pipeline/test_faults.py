@@ -123,6 +123,9 @@ def test_a_video_that_moved_is_the_same(disc_video, tmp_path):
     moved = disc_video.rename(tmp_path / "moved.mkv")
     run = infer(moved, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, resume=True)
     assert run.finished and RunFolder.open(run.path).source == str(moved)
+    again = moved.rename(tmp_path / "again.mkv")
+    infer(again, DiscPredictor(), tmp_path / "run", pictures=IUV_ONLY, resume=True)
+    assert RunFolder.open(run.path).source == str(again)  # of a finished run too
 
 
 def test_a_kill_while_an_older_run_is_replaced_mixes_nothing(disc_video, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from ddp_video.pictures import PictureSettings
 from ddp_video.pipeline import Clip, infer
 from ddp_video.redraw import redraw
 from ddp_video.render import RenderOptions, iuv
+from ddp_video.runs import RunFolder
 from ddp_video.video import VideoReader
 
 FRAMES = 6
@@ -70,6 +71,13 @@ def test_times_of_a_range_without_its_source(tmp_path):
     assert np.allclose(*gaps, atol=2e-3) and all(
         np.array_equal(a, b) for (_, a), (_, b) in zip(again, first, strict=True)
     )
+
+
+def test_a_run_that_is_not_finished_is_refused(run, tmp_path):
+    begun = RunFolder(run.path, {**run.facts, "state": "running"})
+    with pytest.raises(PredictionsError, match=r"not finished; .*--resume"):
+        redraw(begun, tmp_path / "pictures", PictureSettings(styles=("parts",)))
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_nothing_is_replaced_unasked(run):

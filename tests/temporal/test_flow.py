@@ -8,7 +8,7 @@ from torchvision.models.optical_flow import raft_large, raft_small
 from ddp_video.errors import WeightsError
 from ddp_video.structures import Grid
 from ddp_video.temporal.flow import DISFlow, RAFTFlow, load_flow, to_grid
-from ddp_video.temporal.raft import SharedRAFT
+from ddp_video.temporal.raft import EncodedFrame, SharedRAFT
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "shared/flow/raft_small_torchvision.pth"
 
@@ -58,6 +58,22 @@ def test_shared_raft_equals_torchvision_with_random_weights(build, moving):
     got = shared.match([encoded[0], encoded[1]], [encoded[2], encoded[0]])
     assert expected.abs().max() > 0.5
     assert (got - expected).abs().max() < 1e-5 * max(expected.abs().max(), 10)
+
+
+@pytest.mark.parametrize("build", [raft_small, raft_large])
+def test_correlations_are_torchvisions_wherever_the_flow_leads(build):
+    """Far outside the frame too, where they are zero."""
+    torch.manual_seed(1)
+    model = build(weights=None).eval()
+    shared = SharedRAFT(model)
+    features = torch.randn(2, 1, shared.feature_encoder.output_dim, 16, 20)
+    frames = [EncodedFrame(maps[0], torch.zeros(1), ()) for maps in features]
+    flow = 30 * torch.randn(1, 2, 16, 20)
+    model.corr_block.build_pyramid(*features)
+    at = torch.stack(torch.meshgrid(torch.arange(20.0), torch.arange(16.0), indexing="xy"))[None]
+    expected = model.corr_block.index_pyramid(centroids_coords=at + flow)
+    found = shared._look_up(shared._correlate(frames[:1], frames[1:]), flow)
+    assert (expected == 0).any() and (found - expected).abs().max() < 1e-4
 
 
 @pytest.mark.skipif(not REAL_WEIGHTS.exists(), reason="needs ../shared/flow")

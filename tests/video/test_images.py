@@ -47,6 +47,8 @@ def test_damaged_and_differently_sized_images(folder, picture):
     assert [frame.pts for frame in frames] == [0, *range(2, 12)]
     assert (reader.damaged_packets, reader.resized_frames) == (1, 1)
     assert all(frame.rgb.shape == (48, 64, 3) for frame in frames)
+    list(reader)
+    assert reader.damaged_packets == 1  # of the latest pass
     resumed = list(VideoReader(folder, first_index=1))
     assert [frame.pts for frame in resumed] == list(range(2, 12))
     assert [frame.index for frame in resumed] == list(range(1, 11))

@@ -130,6 +130,21 @@ def test_audio_is_copied(make_video, tmp_path, name):
     assert np.abs(samples).max() > 0.5
 
 
+def test_sound_that_steps_back_in_time_does_not_stop_the_pictures(make_video, tmp_path):
+    """Recordings joined by `cat` begin again at the same time."""
+    part, _ = make_video("part.ts", "mpeg2video", pts=50, audio="aac")
+    joined = part.with_name("joined.ts")
+    joined.write_bytes(2 * part.read_bytes())
+    reader = VideoReader(joined)
+    with VideoWriter(
+        tmp_path / "a.mp4", reader.info.size, reader.info.time_base, reader.info.average_rate, audio_from=joined
+    ) as writer:
+        for frame in reader:
+            writer.write(frame.rgb, frame.pts)
+    assert len(list(VideoReader(tmp_path / "a.mp4"))) == len(list(reader)) > 90
+    assert "steps back" in writer.audio_skipped and len(sound(tmp_path / "a.mp4")) >= len(sound(part)) - 2
+
+
 def test_audio_is_trimmed_to_the_pictures(make_video, tmp_path):
     source, _ = make_video("source.mp4", pts=100, audio="aac")
     reader = VideoReader(source, start=1, end=2.5)

@@ -1,4 +1,4 @@
-"""The figures that DESIGN section 10 asks for, found in the tables of a run."""
+"""The figures that ddp-video is to reach, found in the tables of a run."""
 
 from __future__ import annotations
 

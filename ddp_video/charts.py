@@ -1,4 +1,4 @@
-"""The 24 body charts in DensePose's order, and what mirroring an image does to them (DESIGN section 4).
+"""The 24 body charts in DensePose's order, and what mirroring an image does to them.
 
 Left and right are the person's own. Chart 0 is background. U and V are our own smooth parametrisation, not the
 coordinates of the SMPL-based DensePose charts.

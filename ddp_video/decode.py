@@ -1,4 +1,4 @@
-"""From the stride-4 prediction of a frame to its dense pose at full size (DESIGN section 3, last point).
+"""From the stride-4 prediction of a frame to its dense pose at full size.
 
 No full-size 75-channel map is ever made. Masks are interpolated inside the rectangle that they cover; the 24 chart
 logits only at pixels whose surrounding sites disagree about the chart (a convex combination cannot change the winner

@@ -196,7 +196,7 @@ def _mosaic(tiles: list[_Layers]) -> _Layers:
 
 
 def _mirrored(layers: _Layers) -> _Layers:
-    """Flip left to right: the charts change sides, and u runs the other way on the torso (DESIGN section 4)."""
+    """Flip left to right: the charts change sides, and u runs the other way on the torso."""
     flipped = {
         name: np.ascontiguousarray(getattr(layers, name)[:, ::-1])
         for name in ("image", "instance", "cells", "dense", "part", "uv")

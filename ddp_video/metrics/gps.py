@@ -21,7 +21,7 @@ from ddp_video.structures import DensePose
 
 METRICS = ("GPS", "GPSm", "mask")
 
-# k of charts 0..24, metres (DESIGN section 9): torso, hands, feet, upper and lower legs, upper and lower arms, head.
+# k of charts 0..24, metres: torso, hands, feet, upper and lower legs, upper and lower arms, head.
 SCALE_OF_CHART = np.repeat(
     [np.nan, 0.351, 0.107, 0.126, 0.237, 0.173, 0.142, 0.128, 0.150],
     [1, 2, 2, 2, 4, 4, 4, 4, 2],

@@ -1,4 +1,4 @@
-"""How steady a dense-pose video is, measured over consecutive frames (DESIGN section 9).
+"""How steady a dense-pose video is, measured over consecutive frames.
 
 ITF (mean PSNR) and ISI (mean SSIM) compare pictures as they are, and so reward frozen output. The others follow the
 optical flow of the source video, so that motion costs nothing: what is seen at a point of frame t is compared with what

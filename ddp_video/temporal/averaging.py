@@ -1,4 +1,4 @@
-"""The weighted sum over a window of warped neighbours: paper eq. 6, and its robust form (DESIGN section 6).
+"""The weighted sum over a window of warped neighbours: paper eq. 6, and its robust form.
 
 Both gather the four cells that a flow points between, at the sites that come out active, in one weighted sum over all
 neighbours; no dense 75-channel map is ever made. Frame t is the one being smoothed, s a neighbour.

@@ -1,4 +1,4 @@
-"""2D temporal smoothing of a stream of predictions (paper section 4, DESIGN section 6)."""
+"""2D temporal smoothing of a stream of predictions (paper section 4)."""
 
 from __future__ import annotations
 

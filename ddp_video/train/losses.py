@@ -1,4 +1,4 @@
-"""The terms of the training loss (paper section 5, DESIGN section 5): pure functions of logits and targets."""
+"""The terms of the training loss (paper section 5): pure functions of logits and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which location answers for which person, and what it should say (FCOS; DESIGN section 5)."""
+"""Which location answers for which person, and what it should say (FCOS)."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ flow_options = grouped(
         type=click.Choice(["auto", "dis", "raft"]),
         default="auto",
         show_default=True,
-        help="Optical flow: RAFT if its weights are at hand, else DIS, which needs none.",
+        help="Optical flow: DIS, which needs no weights, or RAFT, slower; auto: RAFT if its weights are at hand or come by download.",
     ),
     click.option("--flow-weights", type=click.Path(path_type=Path), help="RAFT weights in torchvision's format."),
 )

@@ -115,7 +115,8 @@ class RAFTFlow(_OnGrid):
 def load_flow(
     name: str = "auto", weights: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> FlowEstimator:
-    """The estimator called `name`: 'dis', 'raft', or 'auto' = RAFT where its weights are at hand, else DIS.
+    """The estimator called `name`: 'dis', 'raft', or 'auto' = RAFT where its weights are at hand (in torchvision's
+    cache, or by a download that works), else DIS.
 
     Raises: ValueError for an unknown name, WeightsError when RAFT was asked for and cannot be loaded.
     """

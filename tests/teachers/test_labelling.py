@@ -110,6 +110,8 @@ def test_the_command_says_what_is_missing(frames, tmp_path):
     ]
     result = CliRunner().invoke(cli, arguments)
     assert isinstance(result.exception, WeightsError) and "no.tflite" in str(result.exception)
+    result = CliRunner().invoke(cli, [*arguments, "--keypoints", "no.json"])
+    assert isinstance(result.exception, DataError) and "cannot read no.json" in str(result.exception)
 
 
 @pytest.mark.skipif(not BODYPIX.exists(), reason="needs ../shared/teachers")

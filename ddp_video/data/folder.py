@@ -17,7 +17,7 @@ import numpy as np
 
 from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import DataError, NoPicturesError
-from ddp_video.video.images import natural_key
+from ddp_video.ordering import natural_key
 
 HELD_OUT = 64  # one picture in so many
 

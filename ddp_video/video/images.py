@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,17 +12,11 @@ import cv2
 import numpy as np
 
 from ddp_video.errors import VideoOpenError
+from ddp_video.ordering import natural_key
 from ddp_video.video.info import ReadReport, VideoInfo
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
 DEFAULT_RATE = Fraction(25)
-
-
-def natural_key(path: Path | str) -> list:
-    """Sort key by which frame9.png comes before frame10.png."""
-    return [
-        (0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in re.split(r"([0-9]+)", str(path)) if piece
-    ]
 
 
 def find_images(source: str) -> list[Path] | None:

@@ -3,8 +3,10 @@
 import base64
 import json
 import math
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -55,6 +57,16 @@ def test_smoothing_shows(results):
         assert smoothed[measure].value < raw[measure].value
     assert results[0].lag is None and results[1].lag.changed > 0
     assert results[0].id_switches == results[1].id_switches == 0
+
+
+def test_the_same_video_under_another_path_is_the_same_video(runs, results, tmp_path):
+    elsewhere = tmp_path / "smoothed"
+    shutil.copytree(runs[1], elsewhere)
+    facts = json.loads((elsewhere / "run.json").read_text())
+    source = Path(facts["source"]["path"])
+    facts["source"]["path"] = str(source.parent / ".." / source.parent.name / source.name)
+    (elsewhere / "run.json").write_text(json.dumps(facts))
+    assert evaluate_stability([runs[0], elsewhere])[1].lag.changed == results[1].lag.changed
 
 
 def test_inputs_do_not_disturb_each_other(runs, results):

@@ -16,7 +16,7 @@ from ddp_video.cli.infer import infer as infer_command
 from ddp_video.cli.infer import infer_clip
 from ddp_video.cluster import LEAST_LONG, Job, run_jobs
 from ddp_video.errors import VideoOpenError
-from ddp_video.pipeline import infer
+from ddp_video.pipeline import Clip, infer
 from ddp_video.predictions import open_predictions
 from ddp_video.runs import RunFolder
 from ddp_video.temporal.flow import DISFlow
@@ -80,6 +80,14 @@ def test_a_long_clip_is_spread_over_the_workers_and_one_is_lost(tmp_path):
     assert (tmp_path / "killed").exists() and isinstance(outcomes[only], RunFolder)
     assert_same_run(only.out, infer(video, DiscPredictor(), tmp_path / "local", **SETTINGS))
     assert seen[-1] == (FRAMES, claimed)
+
+
+def test_a_worker_lost_before_it_replaced_an_older_run_leaves_that_to_the_next(tmp_path):
+    video, out = write_video(tmp_path / "clip.mkv", moving_discs(6)), tmp_path / "out"
+    infer(video, DiscPredictor(), out, clip=Clip(max_frames=3), pictures=IUV_ONLY)
+    settings = {"pictures": IUV_ONLY, "overwrite": True, "resume": False}
+    run = infer_clip(str(video), out, None, settings, DiscPredictor(), True, None)
+    assert run.finished and len(run.predictions) == 6
 
 
 def test_workers_are_given_whole_paths(tmp_path, monkeypatch):

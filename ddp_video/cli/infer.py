@@ -112,10 +112,12 @@ def _absolute(options: dict) -> dict:
 
 
 def infer_clip(source, out, make_flow, settings: dict, predictor, again: bool, progress):
-    """One input, here or on a worker of a cluster; `again` goes on where a lost worker has left it."""
+    """One input, here or on a worker of a cluster; `again` goes on where a lost worker has left it, unless what is there is
+    still the older run that it was to replace."""
     from ddp_video.pipeline import infer as infer_one
+    from ddp_video.runs import RunFolder
 
-    if again:
+    if again and not (settings.get("overwrite") and RunFolder.is_one(out) and RunFolder.open(out).finished):
         settings = {**settings, "resume": True, "overwrite": False}
     flow = make_flow() if make_flow else None
     return infer_one(source, predictor, out, flow=flow, progress=progress, **settings)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
 from benchmarks.report import Table
 from ddp_video.charts import PART_NAMES, PART_OF_CHART
@@ -65,8 +64,7 @@ def counts(person: AnnotatedPerson) -> bool:
 
 def parts_of(predictor: DDPPredictor, image: np.ndarray) -> np.ndarray:
     """[H, W] the part (of `charts.PART_NAMES`) of every pixel of a picture, looked at in the size that `infer` would choose."""
-    data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-    batch = FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
+    batch = FrameBatch.of_picture(image)
     prediction = predictor.for_clip(lambda: batch).predict(batch)[0]
     return np.array(PART_OF_CHART)[decode(prediction).part.numpy()]
 
@@ -98,8 +96,8 @@ def table(tally: Counter, pictures: int) -> Table:
     for kinds in (*((kind,) for kind in JOINTS), tuple(JOINTS)):
         joints, *shares = (sum(tally[kind, what] for kind in kinds) for what in ("joints", "found", "right", "swapped"))
         name = kinds[0] if len(kinds) == 1 else "all"
-        rows.append([name, str(joints), *(f"{100 * share / max(joints, 1):.1f} %" for share in shares)])
-    return Table(f"Joints of people in {pictures} pictures", ["", "visible", "found", "right", "swapped"], rows)
+        rows.append((name, joints, *(f"{100 * share / max(joints, 1):.1f} %" for share in shares)))
+    return Table(f"Joints of people in {pictures} pictures", ("", "visible", "found", "right", "swapped"), rows)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,7 @@ class Scene:
 
     def batch(self) -> FrameBatch:
         """The picture as a batch of one frame."""
-        data = torch.from_numpy(self.picture).permute(2, 0, 1)[None]
-        return FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.float64))
+        return FrameBatch.of_picture(self.picture)
 
 
 def make_scene(size: tuple[int, int], people: int, share: float) -> Scene:

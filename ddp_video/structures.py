@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,6 +62,12 @@ class FrameBatch(_Tensors):
 
     def __len__(self) -> int:
         return self.data.shape[0]
+
+    @classmethod
+    def of_picture(cls, rgb: np.ndarray, index: int = 0) -> FrameBatch:
+        """A batch of one picture [H, W, 3] uint8 RGB, at time `index`."""
+        pts = torch.tensor([index])
+        return cls(torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None], pts, pts.double(), index)
 
     @property
     def frame_size(self) -> tuple[int, int]:

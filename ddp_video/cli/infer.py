@@ -98,8 +98,7 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
         make_flow = estimator and (lambda: estimator)
     jobs = [partial(infer_clip, source, out, make_flow, settings) for source, out in zip(inputs, folders, strict=True)]
     if engine == "ray":
-        device = predictor.device.type
-        model = {**model, "device": device, "precision": predictor.precision}  # the same on each
+        model = {**model, "device": predictor.device.type, "precision": predictor.precision}  # the same on each
         make_predictor = partial(load_predictor, **model)
         return _run_on_cluster(inputs, clip, jobs, folders, predictor, make_predictor, address, quiet)
     return run_each([(out, partial(job, predictor, False)) for out, job in zip(folders, jobs, strict=True)], quiet)

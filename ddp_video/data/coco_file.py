@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def read_coco(path: str | Path) -> tuple[list[dict], list[dict]]:
                 name = entry.get("id", f"number {number}") if isinstance(entry, dict) else f"number {number}"
                 raise DataError(f"{path}: {what} {str(name)[:40]} is damaged ({_short(error)})") from error
     return images, annotations
+
+
+def by_image(annotations: list[dict]) -> dict[int | str, list[dict]]:
+    """The annotations of every image, by its id; an empty list where there are none."""
+    found = defaultdict(list)
+    for annotation in annotations:
+        found[annotation["image_id"]].append(annotation)
+    return found
 
 
 def _check_image(image: dict, sizes: dict) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ddp_video import rle
-from ddp_video.data.coco_file import read_coco
+from ddp_video.data.coco_file import by_image, read_coco
 from ddp_video.data.folder import is_held_out, read_image
 from ddp_video.data.sample import IGNORE, Sample
 from ddp_video.errors import NoPicturesError
@@ -34,9 +33,7 @@ class DensePoseCoco:
 
     def __init__(self, annotations: str | Path, images: str | Path, held_out: bool | None = False):
         pictures, people = read_coco(annotations)
-        self.people = defaultdict(list)
-        for annotation in people:
-            self.people[annotation["image_id"]].append(annotation)
+        self.people = by_image(people)
         pictures = [(image["file_name"], image["id"]) for image in pictures if image["id"] in self.people]
         self.images = Path(images)
         self.pictures = sorted(p for p in pictures if held_out is None or is_held_out(p[0]) == held_out)

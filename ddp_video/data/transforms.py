@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
 from ddp_video.data.photometric import photometric
-from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED, Crop, Sample
+from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample, knows_uv
 from ddp_video.structures import STRIDE
 
 _MIRROR = np.arange(256, dtype=np.uint8)
@@ -202,7 +202,7 @@ def _mirrored(layers: _Layers) -> _Layers:
         for name in ("image", "instance", "cells", "dense", "part", "uv")
     }
     part, uv = _MIRROR[flipped["part"]], flipped["uv"]
-    across = np.isin(part, MIRROR_FLIPS_U) & (uv != UNKNOWN_UV).any(-1)
+    across = np.isin(part, MIRROR_FLIPS_U) & knows_uv(uv)
     uv[..., 0] = np.where(across, 1 - uv[..., 0], uv[..., 0])
     return replace(layers, **flipped | {"part": part, "uv": uv})
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-import torch
-
 from ddp_video.decode import decode
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import AccuracyEvaluator, LabelledPerson
@@ -30,9 +28,7 @@ class Predictor(Protocol):
 def predict_images(predictor: Predictor, labels: LabelledImages, indices: Sequence[int]) -> Iterator[FramePrediction]:
     """Predictions for the labelled pictures, one by one, as `pipeline.infer` makes them of a single picture."""
     for index in indices:
-        image = torch.from_numpy(labels.image(index)).permute(2, 0, 1)[None]
-        time = torch.tensor([index])
-        frame = FrameBatch(image, time, time.double(), first_index=index)
+        frame = FrameBatch.of_picture(labels.image(index), index)
         yield from fitted(predictor, lambda frame=frame: frame).predict(frame)
 
 

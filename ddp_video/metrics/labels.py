@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +10,10 @@ import torch
 from scipy.ndimage import zoom
 
 from ddp_video import rle
-from ddp_video.data.coco_file import read_coco
+from ddp_video.data.coco_file import by_image, read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, is_held_out, read_image
-from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
+from ddp_video.data.sample import IGNORE, UNLABELLED, knows_uv
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
 from ddp_video.structures import DensePose
@@ -88,16 +87,16 @@ def people_of_maps(
             get no points and are ignore regions.
     """
     people = []
-    known = (part > 0) & (part != UNLABELLED) & (uv != UNKNOWN_UV).any(-1)
+    known = (part > 0) & (part != UNLABELLED) & knows_uv(uv)
     for number in np.unique(instance[instance > 0]):
         own = instance == number
         y, x = np.nonzero(own)
         box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
-        mask = own & (part > 0)
-        if number == IGNORE or len(x) < smallest or not (own & known).any():
+        mask, charted = own & (part > 0), own & known
+        if number == IGNORE or len(x) < smallest or not charted.any():
             people.append(LabelledPerson(box, len(x), mask, crowd=bool(number == IGNORE)))
             continue
-        y, x = np.nonzero(own & known)
+        y, x = np.nonzero(charted)
         chosen = rng.permutation(len(x))[:points_per_person]
         y, x = y[chosen], x[chosen]
         points = np.stack([x, y], axis=1) + 0.5
@@ -127,9 +126,7 @@ class CocoLabels:
         if not any(a.get("dp_x") for a in annotations):
             raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
         self._folder = images and Path(images)
-        self._annotations = defaultdict(list)
-        for annotation in annotations:
-            self._annotations[annotation["image_id"]].append(annotation)
+        self._annotations = by_image(annotations)
 
     def __len__(self) -> int:
         return len(self._images)

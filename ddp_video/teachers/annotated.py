@@ -5,7 +5,6 @@ What the marks do not say, how far from the camera a joint is and where hands an
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ddp_video.data.coco_file import read_coco
+from ddp_video.data.coco_file import KEYPOINTS, by_image, read_coco
 from ddp_video.data.densepose_coco import segmentation_mask
 from ddp_video.data.sample import IGNORE
-from ddp_video.errors import DataError
 from ddp_video.structures import STRIDE
 from ddp_video.teachers.blazepose import COUNT, MIRROR, Pose
-from ddp_video.teachers.fusion import LabelMaps
+from ddp_video.teachers.fusion import WIDER, LabelMaps, inside
+from ddp_video.teachers.opinions import cells_of
 from ddp_video.teachers.skeleton import EARS, HEAD, HIPS, NOSE, SHOULDERS, TORSO, Skeleton
 from ddp_video.teachers.witness import APART, Witness
 
@@ -33,18 +32,17 @@ LEAST_MARKS = 6
 FAR = 0.5  # of the torso's length: BlazePose's landmarks that lie so far from the marks are of somebody else
 TURNED = 0.45  # of the torso's length: shoulders that are less apart may be anyhow to the camera
 CORE = 0.7  # radii from the axis of a limb that is seen, within which there surely is a person
-WIDER = 0.1  # of a box, on every side: beyond, there is nobody
 LABELLED = 0.2  # share of a person's region that is somebody's, for him not to have been missed
 
 
 @dataclass(frozen=True)
 class AnnotatedPerson:
-    """box: [4] xyxy px. points: [17, 3] x, y px and 0, 1 or VISIBLE. outline: [H, W] bool, where somebody drew it. crowd: not
-    one person, but a region with many."""
+    """box: [4] xyxy px. points: [17, 3] x, y px and 0, 1 or VISIBLE. segmentation: COCO's polygons or run lengths, where
+    somebody drew an outline. crowd: not one person, but a region with many."""
 
     box: np.ndarray
     points: np.ndarray
-    outline: np.ndarray | None = None
+    segmentation: list | dict | None = None
     crowd: bool = False
 
     @property
@@ -53,9 +51,14 @@ class AnnotatedPerson:
         marked = self.points[:, 2] > 0
         return not self.crowd and bool(marked.sum() >= LEAST_MARKS and marked[TORSO_MARKS[:2]].all())
 
+    def outline(self, size: tuple[int, int]) -> np.ndarray | None:
+        """[H, W] bool, where somebody drew it; made when asked for, as a file holds hundreds of thousands."""
+        return segmentation_mask(self.segmentation, size) if self.segmentation else None
+
     def region(self, size: tuple[int, int]) -> np.ndarray:
         """[H, W] bool: the outline, or else the box."""
-        return self.outline if self.outline is not None else _box_region(self.box, size)
+        outline = self.outline(size)
+        return inside(self.box, *_pixels(size)) if outline is None else outline
 
 
 def read_annotated(path: str | Path) -> dict[str, list[AnnotatedPerson]]:
@@ -65,24 +68,15 @@ def read_annotated(path: str | Path) -> dict[str, list[AnnotatedPerson]]:
         DataError: the file is not such a JSON.
     """
     images, annotations = read_coco(path)
-    of_image = defaultdict(list)
-    for annotation in annotations:
-        of_image[annotation["image_id"]].append(annotation)
-    people = {}
-    for image in images:
-        if "height" not in image or "width" not in image:
-            raise DataError(f"{path}: image {image['id']} has no size")
-        size = image["height"], image["width"]
-        people[Path(image["file_name"]).name] = [_person(annotation, size) for annotation in of_image[image["id"]]]
-    return people
+    annotations = by_image(annotations)
+    return {Path(image["file_name"]).name: [_person(a) for a in annotations[image["id"]]] for image in images}
 
 
-def _person(annotation: dict, size: tuple[int, int]) -> AnnotatedPerson:
+def _person(annotation: dict) -> AnnotatedPerson:
     x, y, width, height = annotation["bbox"]
-    points = np.array(annotation.get("keypoints") or [0] * 51, float).reshape(-1, 3)
-    outline = segmentation_mask(annotation["segmentation"], size) if annotation.get("segmentation") else None
+    points = np.array(annotation.get("keypoints") or [0] * 3 * KEYPOINTS, float).reshape(-1, 3)
     box = np.array([x, y, x + width, y + height], np.float32)
-    return AnnotatedPerson(box, points, outline, bool(annotation.get("iscrowd")))
+    return AnnotatedPerson(box, points, annotation.get("segmentation"), bool(annotation.get("iscrowd")))
 
 
 def correct(pose: Pose, points: np.ndarray) -> Witness | None:
@@ -117,13 +111,13 @@ def correct(pose: Pose, points: np.ndarray) -> Witness | None:
 def heed(labels: LabelMaps, people: Sequence[AnnotatedPerson]) -> LabelMaps:
     """Labels of a picture all of whose people are annotated: who got no label is left open, elsewhere there is nobody."""
     size = labels.instance.shape
-    somebody = np.zeros(size, bool)
+    somebody, (x, y) = np.zeros(size, bool), _pixels(size)
     for person in people:
-        somebody |= _box_region(person.box, size, WIDER)
+        somebody |= inside(person.box, x, y, WIDER)
     instance = np.where((labels.instance == IGNORE) & ~somebody, 0, labels.instance)
+    found = (instance > 0) & (instance != IGNORE)
     for person in people:
         region = person.region(size)
-        found = (instance > 0) & (instance != IGNORE)
         if person.crowd or found[region].mean() < LABELLED:
             instance[region & (instance == 0)] = IGNORE
     return replace(labels, instance=instance.astype(np.uint8))
@@ -154,14 +148,12 @@ def _core(skeleton: Skeleton, parts: frozenset[int], cells: tuple[int, int]) -> 
     return (distance[sorted(parts)] <= CORE).any(0).astype(np.float32)
 
 
-def on_cells(silhouette: np.ndarray) -> np.ndarray:
-    height, width = (-(-n // STRIDE) for n in silhouette.shape)
-    return cv2.resize(silhouette, (width, height), interpolation=cv2.INTER_AREA)
+def on_cells(plane: np.ndarray) -> np.ndarray:
+    """[h, w] of [H, W]: the mean of every cell."""
+    return cv2.resize(plane, cells_of(plane)[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _box_region(box: np.ndarray, size: tuple[int, int], wider: float = 0.0) -> np.ndarray:
-    """[H, W] bool: the pixels in a box (xyxy) that is made so much wider on every side."""
-    margin = wider * (box[2:] - box[:2])
+def _pixels(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y [H, W] of the centres of all pixels."""
     y, x = np.indices(size) + 0.5
-    (x0, y0), (x1, y1) = box[:2] - margin, box[2:] + margin
-    return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+    return x, y

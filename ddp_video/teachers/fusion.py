@@ -23,6 +23,7 @@ from ddp_video.teachers.skeleton import Skeleton
 from ddp_video.teachers.witness import Witness
 
 MOST_PEOPLE = IGNORE - 1
+WIDER = 0.1  # of a box, on every side: how far beyond it its person may reach
 LEAST_FOR_UV = 0.1  # probability of a chart by our model, for its U and V there to mean something
 
 
@@ -81,10 +82,11 @@ def fuse(
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
     by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
-    for sighting, witness in ((s, s.witness) for s in sightings):
-        near = _inside(sighting.box, x, y)
-        alone = np.zeros(grid, np.float32) if sighting.own is None else own.person[sighting.own]
-        votes = [alone, by_bodypix * near]
+    for sighting in sightings:
+        witness = sighting.witness
+        near = inside(sighting.box, x, y, WIDER)
+        by_ours = np.zeros(grid, np.float32) if sighting.own is None else own.person[sighting.own]
+        votes = [by_ours, by_bodypix * near]
         if witness is None and sighting.looked and _denied(*votes, rules):
             continue
         by_own = np.maximum(by_own, votes[0])
@@ -95,8 +97,8 @@ def fuse(
         if witness is not None and any(_same_person(witness, other) for other in seen):
             continue
         seen += [witness] if witness is not None else []
-        sure = (np.mean(votes, 0) >= rules.person) & (np.sum(np.array(votes) > 0.5, 0) >= 2)
-        sure = sure if sighting.outline is None else sighting.outline
+        voted = (np.mean(votes, 0) >= rules.person) & (np.sum(np.array(votes) > 0.5, 0) >= 2)
+        sure = voted if sighting.outline is None else sighting.outline
         free = sure & (instance == 0)
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
             by_own = np.maximum(by_own, sure)
@@ -118,9 +120,9 @@ def fuse(
     return _at_full_size(size, part, instance, own)
 
 
-def _inside(box: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether places lie in the box (xyxy), widened by a tenth on every side."""
-    margin = 0.1 * (box[2:] - box[:2])
+def inside(box: np.ndarray, x: np.ndarray, y: np.ndarray, wider: float = 0.0) -> np.ndarray:
+    """Whether places lie in the box (xyxy), made so much of itself wider on every side."""
+    margin = wider * (box[2:] - box[:2])
     low, high = box[:2] - margin, box[2:] + margin
     return (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
 

@@ -88,8 +88,9 @@ class Labeller:
         sightings = []
         for person, row in zip(single, rows, strict=True):
             witness = correct(self.blazepose(image, person.box), person.points) if person.is_posed else None
-            outline = None if person.outline is None else on_cells(person.outline.astype(np.float32)) > 0.5
-            sightings.append(Sighting(person.box, person.is_posed, witness, row, outline))
+            outline = person.outline(image.shape[:2])
+            cells = None if outline is None else on_cells(outline.astype(np.float32)) > 0.5
+            sightings.append(Sighting(person.box, person.is_posed, witness, row, cells))
         return own, bodypix, sorted(sightings, key=lambda s: s.witness is None)
 
 

@@ -42,7 +42,8 @@ class OwnOpinion:
 
 def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     """Our model's opinion on image [H, W, 3] uint8 RGB."""
-    predictor = predictor.for_clip(lambda: _alone(image))  # each picture at the size that its people need
+    alone = FrameBatch.of_picture(image)
+    predictor = predictor.for_clip(lambda: alone)  # each picture at the size that its people need
     prediction, dense, seen, charts = _look(predictor, image)
     *_, in_mirror = _look(predictor, image[:, ::-1])
     size = cells_of(image)
@@ -58,15 +59,10 @@ def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     )
 
 
-def _alone(image: np.ndarray) -> FrameBatch:
-    data = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-    return FrameBatch(data, torch.zeros(1, dtype=torch.int64), torch.zeros(1).double())
-
-
 def _look(predictor: DDPPredictor, image: np.ndarray) -> tuple[FramePrediction, torch.Tensor, np.ndarray, np.ndarray]:
     """One look at image [H, W, 3]: the prediction; on its own grid its dense IUV [75, rows, columns]; and on the image's cells
     the share [h, w] of each that it looked at, and charts [h, w, 25]."""
-    prediction = predictor.predict(_alone(image))[0]
+    prediction = predictor.predict(FrameBatch.of_picture(image))[0]
     dense = prediction.iuv.dense(prediction.grid.size).float()
     seen = torch.zeros(prediction.grid.size)
     seen[prediction.iuv.sites[:, 1].long(), prediction.iuv.sites[:, 2].long()] = 1

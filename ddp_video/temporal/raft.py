@@ -178,10 +178,8 @@ class SharedRAFT(nn.Module):
             corner_x, corner_y = left.floor(), top.floor()
             right_part, low_part = (left - corner_x)[..., None, None], (top - corner_y)[..., None, None]
             first_x, first_y = (corner.long()[..., None, None] - self.radius + 1 for corner in (corner_x, corner_y))
-            index_x, index_y = (
-                (first_x + offsets).clamp(0, columns - 1),
-                (first_y + offsets[:, None]).clamp(0, rows - 1),
-            )
+            index_x = (first_x + offsets).clamp(0, columns - 1)
+            index_y = (first_y + offsets[:, None]).clamp(0, rows - 1)
             patch = volume.flatten(2).gather(2, (index_y * columns + index_x).flatten(2))
             patch = patch.view(batch, height * width, side + 1, side + 1)
             patch = torch.lerp(patch[..., :-1], patch[..., 1:], right_part)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddp_video.charts import MIRROR, NUM_CLASSES
-from ddp_video.data.sample import UNKNOWN_UV, UNLABELLED, Batch
+from ddp_video.data.sample import UNLABELLED, Batch, knows_uv
 from ddp_video.model.ddp import DDP
 from ddp_video.structures import STRIDE
 from ddp_video.train.criterion import active_sites
@@ -69,7 +69,7 @@ def validate(model: DDP, batches: list[Batch]) -> dict[str, float]:
         add("part", said == true)
         add("swapped", (said == mirror[true]) & (said != true))
         uv, true_uv = torch.stack([u, v], 2)[charted, true], batch.uv[image, :, y, x][charted]
-        add("uv_error", (uv - true_uv).abs().mean(1)[(true_uv != UNKNOWN_UV).any(1)])
+        add("uv_error", (uv - true_uv).abs().mean(1)[knows_uv(true_uv)])
     return {name: float(total / max(counts[name], 1)) for name, total in sums.items()}
 
 

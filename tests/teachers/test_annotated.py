@@ -93,8 +93,7 @@ def test_whom_no_label_names_is_left_open_and_elsewhere_is_nobody():
     instance[20:60, 180:220] = instance[200:220, 200:220] = IGNORE  # nobody is annotated at the latter
     found, missed, crowd = np.array([[20, 20, 60, 60], [180, 20, 220, 60], [20, 200, 100, 300]], np.float32)
     none = np.zeros((17, 3))
-    outline = np.zeros(SIZE, bool)
-    outline[30:50, 190:210] = True
+    outline = [[190, 30, 210, 30, 210, 50, 190, 50]]
     people = [
         AnnotatedPerson(found, none),
         AnnotatedPerson(missed, none, outline),
@@ -138,9 +137,9 @@ def test_annotations_are_read_with_their_outlines(tmp_path):
     }
     (tmp_path / "k.json").write_text(json.dumps(content))
     person, crowd = read_annotated(tmp_path / "k.json")["a.jpg"]
-    assert np.array_equal(person.box, BOX) and person.is_posed and person.outline is None
+    assert np.array_equal(person.box, BOX) and person.is_posed and person.outline(SIZE) is None
     assert np.allclose(person.points, marks(standing()))
-    assert crowd.crowd and not crowd.is_posed and crowd.outline[45:75, 45:75].all()
+    assert crowd.crowd and not crowd.is_posed and crowd.outline(SIZE)[45:75, 45:75].all()
     assert person.region(SIZE).sum() == 140 * 265
     content["annotations"][0]["keypoints"].pop()
     (tmp_path / "k.json").write_text(json.dumps(content))

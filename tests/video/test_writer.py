@@ -108,15 +108,26 @@ def sound(path):
         ]
 
 
-@pytest.mark.parametrize("name", ["source.mp4", "source.mkv", "source.ts"])
-def test_audio_is_copied(make_video, tmp_path, name):
-    source, _ = make_video(name, pts=50, audio="aac")
-    reader = VideoReader(source)
+def rewrite(source, path, **clip):
+    """A source's frames and sound into another file."""
+    reader = VideoReader(source, **clip)
     with VideoWriter(
-        tmp_path / "a.mp4", reader.info.size, reader.info.time_base, reader.info.average_rate, audio_from=source
+        path,
+        reader.info.size,
+        reader.info.time_base,
+        reader.info.average_rate,
+        audio_from=source,
+        origin=reader.time_zero,
     ) as writer:
         for frame in reader:
             writer.write(frame.rgb, frame.pts)
+    return writer
+
+
+@pytest.mark.parametrize("name", ["source.mp4", "source.mkv", "source.ts"])
+def test_audio_is_copied(make_video, tmp_path, name):
+    source, _ = make_video(name, pts=50, audio="aac")
+    writer = rewrite(source, tmp_path / "a.mp4")
     assert writer.audio_skipped is None
     before, after = sound(source), sound(tmp_path / "a.mp4")
     if name.endswith("ts"):  # sound lies in another wrapping there
@@ -135,29 +146,14 @@ def test_sound_that_steps_back_in_time_does_not_stop_the_pictures(make_video, tm
     part, _ = make_video("part.ts", "mpeg2video", pts=50, audio="aac")
     joined = part.with_name("joined.ts")
     joined.write_bytes(2 * part.read_bytes())
-    reader = VideoReader(joined)
-    with VideoWriter(
-        tmp_path / "a.mp4", reader.info.size, reader.info.time_base, reader.info.average_rate, audio_from=joined
-    ) as writer:
-        for frame in reader:
-            writer.write(frame.rgb, frame.pts)
-    assert len(list(VideoReader(tmp_path / "a.mp4"))) == len(list(reader)) > 90
+    writer = rewrite(joined, tmp_path / "a.mp4")
+    assert len(list(VideoReader(tmp_path / "a.mp4"))) == len(list(VideoReader(joined))) > 90
     assert "steps back" in writer.audio_skipped and len(sound(tmp_path / "a.mp4")) >= len(sound(part)) - 2
 
 
 def test_audio_is_trimmed_to_the_pictures(make_video, tmp_path):
     source, _ = make_video("source.mp4", pts=100, audio="aac")
-    reader = VideoReader(source, start=1, end=2.5)
-    with VideoWriter(
-        tmp_path / "a.mp4",
-        reader.info.size,
-        reader.info.time_base,
-        Fraction(25),
-        audio_from=source,
-        origin=reader.time_zero,
-    ) as writer:
-        for frame in reader:
-            writer.write(frame.rgb, frame.pts)
+    rewrite(source, tmp_path / "a.mp4", start=1, end=2.5)
     times = [time for time, _ in sound(tmp_path / "a.mp4")]
     assert -0.03 < times[0] < 0.03
     assert 1.45 < times[-1] < 1.52

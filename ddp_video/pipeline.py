@@ -30,6 +30,7 @@ from ddp_video.runs import RunFolder, run_name, versions
 from ddp_video.streaming import Stage, ahead, sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction
 from ddp_video.temporal.flow import DISFlow, FlowEstimator
+from ddp_video.temporal.hindsight import LOOK_AHEAD, Step, TrackedStep, in_hindsight
 from ddp_video.temporal.smoothing import Smoother, SmoothingSettings
 from ddp_video.temporal.tracking import Tracker
 from ddp_video.video import VideoReader
@@ -37,7 +38,6 @@ from ddp_video.video import VideoReader
 STAGE_DEPTH = 4  # frames between two stages
 SAMPLE = 5  # frames that stand for a clip
 Progress = Callable[[int, int | None], None]  # frames done, frames in all if known
-Step = tuple[np.ndarray, FramePrediction]  # a frame [H, W, 3] uint8 and what is predicted for it
 
 
 class Predictor(Protocol):
@@ -105,7 +105,7 @@ def infer(
         one_by_one = partial(sent_ahead, send=predictor.predict, window=0)
         predict_all = getattr(predictor, "predict_all", one_by_one)
 
-        def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:
+        def tracked(batches: Iterator[FrameBatch]) -> Iterator[TrackedStep]:
             tracker: Tracker | None = None
             for batch, predictions in predict_all(batches):
                 # A run that goes on does so with identities as they were when this batch came.
@@ -115,9 +115,12 @@ def infer(
                 store.keep_state(batch.first_index, tracker.state())
                 for picture, prediction in zip(batch.data, predictions, strict=True):
                     frame = _rgb(picture)
-                    yield frame, tracker.update(round_to_half(prediction), frame)
+                    yield frame, tracker.update(round_to_half(prediction), frame), tracker.exchanges
 
-        yield from _through_smoother(reader.batches(batch_size), batch_size, raw, smoother, store)
+        def raw(batches: Iterator[FrameBatch]) -> Iterator[Step]:
+            return in_hindsight(tracked(batches))
+
+        yield from _through_smoother(reader.batches(batch_size), batch_size, raw, LOOK_AHEAD, smoother, store)
 
     return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
 
@@ -159,7 +162,7 @@ def smooth(
                 for index, picture in enumerate(batch.data, batch.first_index):
                     yield _rgb(picture), predictions[index]
 
-        yield from _through_smoother(reader.batches(STAGE_DEPTH), STAGE_DEPTH, raw, Smoother(smoothing, flow), store)
+        yield from _through_smoother(reader.batches(STAGE_DEPTH), STAGE_DEPTH, raw, 0, Smoother(smoothing, flow), store)
 
     return _run(reader, out, facts, steps, pictures, resume, overwrite, progress)
 
@@ -168,10 +171,12 @@ def _through_smoother(
     batches: Stage[FrameBatch],
     size: int,
     raw: Callable[[Iterator[FrameBatch]], Iterator[Step]],
+    raw_look_ahead: int,
     smoother: Smoother,
     store: PredictionWriter,
 ) -> Iterator[Step]:
-    """Every frame with its finished prediction: stored ones as they are, the others from `raw` through the smoother.
+    """Every frame with its finished prediction: stored ones as they are, the others from `raw`, whose predictions depend on
+    `raw_look_ahead` later frames, through the smoother.
 
     What is missing comes out as it would have in a run that was never interrupted, since whole batches of `size` are
     computed from so far before it to so far behind it as a frame depends on others.
@@ -179,7 +184,8 @@ def _through_smoother(
 
     def missing(batch: FrameBatch) -> bool:
         first = batch.first_index
-        return store.lacks(range(max(first - smoother.look_ahead, 0), first + size + smoother.warm_up))
+        look_ahead = smoother.look_ahead + raw_look_ahead
+        return store.lacks(range(max(first - look_ahead, 0), first + size + smoother.warm_up))
 
     def smoothed(batches: Iterator[FrameBatch]) -> Iterator[Step]:
         waiting: deque[np.ndarray] = deque()

@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
+from ddp_video.charts import MIRROR_FLIPS_U
+from ddp_video.data.choices import MIRRORED
 from ddp_video.data.photometric import photometric
 from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample, knows_uv
 from ddp_video.structures import STRIDE
 
-_MIRROR = np.arange(256, dtype=np.uint8)
-_MIRROR[: len(MIRROR)] = MIRROR
 _LEAST_FIT = 0.75  # least scale of a crop around a person, of that at which the picture's short side fills the crop
 _ENLARGED = 3.0  # and the largest: more would show nothing new
 
@@ -201,7 +200,7 @@ def _mirrored(layers: _Layers) -> _Layers:
         name: np.ascontiguousarray(getattr(layers, name)[:, ::-1])
         for name in ("image", "instance", "cells", "dense", "part", "uv")
     }
-    part, uv = _MIRROR[flipped["part"]], flipped["uv"]
+    part, uv = MIRRORED[flipped["part"]], flipped["uv"]
     across = np.isin(part, MIRROR_FLIPS_U) & knows_uv(uv)
     uv[..., 0] = np.where(across, 1 - uv[..., 0], uv[..., 0])
     return replace(layers, **flipped | {"part": part, "uv": uv})

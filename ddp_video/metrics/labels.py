@@ -10,10 +10,11 @@ import torch
 from scipy.ndimage import zoom
 
 from ddp_video import rle
+from ddp_video.data.choices import is_chart
 from ddp_video.data.coco_file import by_image, read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, is_held_out, read_image
-from ddp_video.data.sample import IGNORE, UNLABELLED, knows_uv
+from ddp_video.data.sample import IGNORE, knows_uv
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
 from ddp_video.structures import DensePose
@@ -82,12 +83,12 @@ def people_of_maps(
     """People of dense label maps, each with points drawn at random from its labelled pixels.
 
     Args:
-        instance: [H, W] 0 nobody, 1..n person, IGNORE a crowd. part: [H, W] chart 0..24 or UNLABELLED. uv: [H, W, 2] in 0..1,
+        instance: [H, W] 0 nobody, 1..n person, IGNORE a crowd. part: [H, W] as in a `Sample`. uv: [H, W, 2] in 0..1,
             or UNKNOWN_UV. smallest: people of fewer visible pixels, or without one whose chart and coordinates are known,
             get no points and are ignore regions.
     """
     people = []
-    known = (part > 0) & (part != UNLABELLED) & knows_uv(uv)
+    known = is_chart(part) & knows_uv(uv)
     for number in np.unique(instance[instance > 0]):
         own = instance == number
         y, x = np.nonzero(own)

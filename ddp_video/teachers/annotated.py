@@ -18,6 +18,7 @@ from ddp_video.data.sample import IGNORE
 from ddp_video.structures import STRIDE
 from ddp_video.teachers.blazepose import COUNT, MIRROR, Pose
 from ddp_video.teachers.fusion import WIDER, LabelMaps, inside
+from ddp_video.teachers.marks import VISIBLE
 from ddp_video.teachers.opinions import cells_of
 from ddp_video.teachers.skeleton import EARS, HEAD, HIPS, NOSE, SHOULDERS, TORSO, Skeleton
 from ddp_video.teachers.witness import APART, Witness
@@ -27,7 +28,6 @@ LANDMARKS = np.array([0, 2, 5, 7, 8, *range(11, 17), *range(23, 29)])
 # Landmarks without a mark go with one that has it: lips with the nose, fingers with the wrist, heel and toes with the ankle.
 GUIDE = np.array([0, 2, 2, 2, 5, 5, 5, 7, 8, 0, 0, *range(11, 17), *[15, 16] * 3, *range(23, 29), *[27, 28] * 2])
 TORSO_MARKS, EAR_MARKS = [5, 6, 11, 12], [3, 4]  # of COCO's keypoints: shoulders and hips; ears
-VISIBLE = 2  # of a mark: 0 = none, 1 = guessed behind something
 LEAST_MARKS = 6
 FAR = 0.5  # of the torso's length: BlazePose's landmarks that lie so far from the marks are of somebody else
 TURNED = 0.45  # of the torso's length: shoulders that are less apart may be anyhow to the camera

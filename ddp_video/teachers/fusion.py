@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from ddp_video.charts import NUM_CLASSES
+from ddp_video.data.choices import is_chart
 from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.structures import STRIDE
-from ddp_video.teachers.naming import NamingRules, name_charts
+from ddp_video.teachers.marks import narrowed
+from ddp_video.teachers.naming import NamingRules, name_charts, name_kinds
 from ddp_video.teachers.opinions import OwnOpinion
 from ddp_video.teachers.skeleton import Skeleton
 from ddp_video.teachers.witness import Witness
@@ -48,18 +51,20 @@ class Rules:
 @dataclass(frozen=True)
 class Sighting:
     """Somebody who may be in box (xyxy, px). looked: whether BlazePose was asked. witness: what it saw, if somebody. own: the
-    row of our model's people who it is. outline: [h, w] bool, where somebody drew it."""
+    row of our model's people who it is. outline: [h, w] bool, where somebody drew it. marked: [h, w] values of a part map that
+    somebody's marks give."""
 
     box: np.ndarray
     looked: bool = False
     witness: Witness | None = None
     own: int | None = None
     outline: np.ndarray | None = None
+    marked: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """part: [H, W] uint8 chart, 0 or UNLABELLED. uv: [H, W, 2] uint8 of 255. instance: [H, W] uint8, 0, 1..n or IGNORE."""
+    """part: [H, W] uint8 chart, 0, a choice or UNLABELLED. uv: [H, W, 2] uint8 of 255. instance: [H, W] uint8, 0, 1..n or IGNORE."""
 
     part: np.ndarray
     uv: np.ndarray
@@ -79,6 +84,9 @@ def fuse(
     y, x = ((np.arange(n) + 0.5) * STRIDE for n in grid)
     x, y = np.meshgrid(x, y)
     by_bodypix, agreed = 1 - bodypix[..., 0], own.agreed(rules.own_chart)
+    kinds = name_kinds(own.charts.reshape(-1, NUM_CLASSES), bodypix.reshape(-1, NUM_CLASSES), rules.charts).reshape(
+        grid
+    )
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
     by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
@@ -103,16 +111,16 @@ def fuse(
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
             by_own = np.maximum(by_own, sure)
             continue
-        charts = np.full(free.sum(), UNLABELLED, np.uint8)
+        charts = kinds[free]
         if witness is None and not sighting.looked:
-            charts = agreed[free]
+            charts = np.where(agreed[free] != UNLABELLED, agreed[free], charts)
         elif witness is not None and _fits(witness, sure, rules):
             charts = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
-        if sighting.outline is None and (charts != UNLABELLED).mean() < rules.named:
+        if sighting.outline is None and is_chart(charts).mean() < rules.named:
             by_own = np.maximum(by_own, sure)
             continue
         instance[free] = instance.max() + 1
-        part[free] = charts
+        part[free] = charts if sighting.marked is None else narrowed(charts, sighting.marked[free])
     alone = looked & (by_blazepose < rules.denied) & (by_bodypix < rules.denied)
     doubtful = ((by_own > rules.nobody) & ~alone) | (by_blazepose > rules.nobody)
     doubtful |= by_bodypix > np.where(looked, rules.nobody_beside_a_pose, rules.nobody_by_bodypix)
@@ -151,7 +159,7 @@ def _fits(witness: Witness, person: np.ndarray, rules: Rules) -> bool:
 
 def _at_full_size(size: tuple[int, int], part: np.ndarray, instance: np.ndarray, own: OwnOpinion) -> LabelMaps:
     """Cells to pixels. U and V are our model's on the chart, and unknown where it holds that to be another."""
-    chart = np.where(part == UNLABELLED, 0, part)[..., None].astype(np.int64)
+    chart = np.where(is_chart(part), part, 0)[..., None].astype(np.int64)
     uv = np.take_along_axis(own.uv, chart[..., None], 2)[..., 0, :]
     known = own.seen[..., None] & (np.take_along_axis(own.charts, chart, 2) >= LEAST_FOR_UV)
     uv = np.round(255 * np.where(known, uv.clip(1 / 255), UNKNOWN_UV)).astype(np.uint8)

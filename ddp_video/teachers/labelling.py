@@ -12,8 +12,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ddp_video.boxes import iou
+from ddp_video.data.choices import is_chart
 from ddp_video.data.folder import read_image
-from ddp_video.data.sample import IGNORE, UNLABELLED
+from ddp_video.data.sample import IGNORE
 from ddp_video.errors import DataError, OutputError
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.structures import STRIDE
@@ -21,7 +22,8 @@ from ddp_video.teachers.annotated import AnnotatedPerson, correct, heed, on_cell
 from ddp_video.teachers.blazepose import BlazePose
 from ddp_video.teachers.bodypix import BodyPix
 from ddp_video.teachers.fusion import LabelMaps, Rules, Sighting, fuse
-from ddp_video.teachers.opinions import OwnOpinion, ask_bodypix, ask_own_model
+from ddp_video.teachers.marks import charts_at_marks
+from ddp_video.teachers.opinions import OwnOpinion, ask_bodypix, ask_own_model, cells_of
 from ddp_video.teachers.witness import look_twice
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -90,7 +92,8 @@ class Labeller:
             witness = correct(self.blazepose(image, person.box), person.points) if person.is_posed else None
             outline = person.outline(image.shape[:2])
             cells = None if outline is None else on_cells(outline.astype(np.float32)) > 0.5
-            sightings.append(Sighting(person.box, person.is_posed, witness, row, cells))
+            marked = charts_at_marks(person.points, float(person.box[3] - person.box[1]), cells_of(image))
+            sightings.append(Sighting(person.box, person.is_posed, witness, row, cells, marked))
         return own, bodypix, sorted(sightings, key=lambda s: s.witness is None)
 
 
@@ -160,5 +163,5 @@ def _missed_by_own_model(own: OwnOpinion, bodypix: np.ndarray) -> np.ndarray:
 
 
 def _is_worth_it(labels: LabelMaps) -> bool:
-    labelled = ((labels.part > 0) & (labels.part != UNLABELLED)).mean()
+    labelled = is_chart(labels.part).mean()
     return labelled >= LEAST_LABELLED and (labels.instance == IGNORE).mean() <= MOST_IGNORED

@@ -1,4 +1,8 @@
-"""Which chart lies at every place of one person: BlazePose's skeleton says which side, all three teachers which part."""
+"""Which chart lies at every place of one person: BlazePose's skeleton says which side, all three teachers which part.
+
+Where one of them does not know, the label leaves the choice (`data/choices.py`): which side of an arm the camera sees, or whose
+arm of the two it is.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddp_video.charts import PART_NAMES, PART_OF_CHART
+from ddp_video.data.choices import choice
 from ddp_video.data.sample import UNLABELLED
 from ddp_video.teachers.opinions import parts_of, without_sides
 from ddp_video.teachers.skeleton import HEAD, TORSO, Skeleton
 from ddp_video.teachers.witness import Witness
 
-# (chart seen from behind, chart seen from the front) of each part; of the head (right half, left half). Hands and feet
-# have one chart only.
-CHART_PAIRS = {
-    part: (charts[0], charts[-1])
-    for part in range(1, len(PART_NAMES))
-    if (charts := [chart for chart, its_part in enumerate(PART_OF_CHART) if its_part == part])
-}
+# Of each part: the chart seen from behind, then that seen from the front; of the head the right half, then the left. Hands and
+# feet have one chart only.
+CHARTS_OF = [[chart for chart, its_part in enumerate(PART_OF_CHART) if its_part == n] for n in range(len(PART_NAMES))]
+ONE_OF_A_KIND = [part for part, name in enumerate(PART_NAMES) if part and not name.startswith("left ")]
 NUM_KINDS = 8  # of parts, left and right alike
 DOUBT = 0.03  # the probability that a teacher leaves to every part, whatever it says
 # Radii from the axis of a limb that nothing hides, within which the torso counts as so many radii further away.
@@ -36,12 +38,13 @@ class NamingRules:
     visibility: float = 0.35  # of the landmarks of a limb, by BlazePose
     facing: float = 0.18  # how clearly the surface looks forward or backward, -1..1
     half: float = 0.12  # how clearly the head's surface looks left or right, -1..1
+    kind: float = 0.8  # probability of a kind of part by our model and BodyPix, where the skeleton names none
 
 
 def name_charts(
     witness: Witness, x: np.ndarray, y: np.ndarray, own_charts: np.ndarray, bodypix: np.ndarray, rules: NamingRules
 ) -> np.ndarray:
-    """[N] uint8: the chart at N places of a person, or UNLABELLED.
+    """[N] uint8: the chart at N places of a person, a choice of charts, or UNLABELLED.
 
     Args:
         x, y: [N] px. own_charts, bodypix: [N, 25] probabilities by our model (all zero where it did not look) and BodyPix.
@@ -51,16 +54,31 @@ def name_charts(
     for limb in witness.in_front:
         distance[distance[:, limb] < IN_FRONT, TORSO] += BEHIND
     part = _name_parts(distance, own_charts, bodypix, rules)
+    chart = name_kinds(own_charts, bodypix, rules)
+    for its_part in np.unique(part[part > 0]):
+        here = part == its_part
+        chart[here] = _side_seen(its_part, skeleton, x[here], y[here], own_charts[here], rules)
     for limb, anatomy in skeleton.limbs.items():
         joints = list(anatomy.landmarks)
         trusted = witness.settled[joints].all() and witness.pose.visibility[joints].min() >= rules.visibility
         sure = distance[:, twin_of(limb)] - distance[:, limb] >= rules.side if trusted else False
-        part[(part == limb) & ~np.asarray(sure)] = 0
-    chart = np.full(len(x), UNLABELLED, np.uint8)
-    for its_part in np.unique(part[part > 0]):
-        here = part == its_part
-        chart[here] = _side_seen(its_part, skeleton, x[here], y[here], own_charts[here], rules)
+        chart[(part == limb) & ~np.asarray(sure)] = choice(CHARTS_OF[limb] + CHARTS_OF[twin_of(limb)])
     return chart
+
+
+def name_kinds(own_charts: np.ndarray, bodypix: np.ndarray, rules: NamingRules) -> np.ndarray:
+    """[N] uint8: the choice between the charts of a kind of part, of which side soever, that our model and BodyPix ([N, 25]
+    probabilities) both see; UNLABELLED where they do not agree."""
+    by_own, by_bodypix = (without_sides(parts_of(p) / np.maximum(1 - p[:, :1], 1e-3)) for p in (own_charts, bodypix))
+    belief = (by_own + DOUBT) * (by_bodypix + DOUBT)
+    belief /= belief[:, ONE_OF_A_KIND].sum(-1, keepdims=True)
+    best = np.array(ONE_OF_A_KIND)[belief[:, ONE_OF_A_KIND].argmax(-1)]
+    looked = own_charts.sum(-1) > 0.5
+    value = np.array(
+        [choice({*CHARTS_OF[part], *CHARTS_OF[twin_of(part)]}) for part in range(len(PART_NAMES))], np.uint8
+    )
+    sure = looked & (belief[np.arange(len(best)), best] >= rules.kind)
+    return np.where(sure, value[best], UNLABELLED).astype(np.uint8)
 
 
 def twin_of(part: int) -> int:
@@ -86,8 +104,8 @@ def _name_parts(distance: np.ndarray, own_charts: np.ndarray, bodypix: np.ndarra
 def _side_seen(
     part: int, skeleton: Skeleton, x: np.ndarray, y: np.ndarray, own_charts: np.ndarray, rules: NamingRules
 ) -> np.ndarray:
-    """[N] uint8: the chart of a part that the camera sees at places x, y, or UNLABELLED."""
-    back, front = CHART_PAIRS[part]
+    """[N] uint8: the chart of a part that the camera sees at places x, y, or the choice between them."""
+    back, front = CHARTS_OF[part][0], CHARTS_OF[part][-1]
     if back == front:
         return np.full(len(x), back, np.uint8)
     facing = skeleton.facing(part, x, y)
@@ -95,5 +113,5 @@ def _side_seen(
         own = own_charts[:, [back, front]] + DOUBT
         facing = (facing + (own[:, 1] - own[:, 0]) / own.sum(1)) / 2
     chart = np.where(facing > 0, front, back).astype(np.uint8)
-    chart[np.abs(facing) < (rules.half if part == HEAD else rules.facing)] = UNLABELLED
+    chart[np.abs(facing) < (rules.half if part == HEAD else rules.facing)] = choice(CHARTS_OF[part])
     return chart

@@ -14,12 +14,14 @@ from ddp_video.structures import Flow, FramePrediction
 from ddp_video.temporal import appearance
 from ddp_video.temporal.cuts import CutDetector
 from ddp_video.temporal.flow import DISFlow
+from ddp_video.temporal.hindsight import Exchange, Suspicions
 
 FLOW_SHORT_SIDE = 180  # px; enough to carry masks of stride 4 along
 MAX_OCCLUSION = 60  # frames that an identity survives unseen
 CONFIRMED = 3  # frames that it must have been seen in for that: what was found once or twice was often nobody
 
 MIN_OVERLAP = 0.1  # of masks or boxes, of people seen in the last frame
+SETTLED = 0.5  # overlap of his mask and the one carried along, of somebody who surely is who he was in the last frame
 BOX_SHARE = 0.5  # of masks' overlap that boxes' counts: those of people who cross overlap, whoever they are
 # Out of sight: how far from where it was expected a person may come back, in box sizes, at once and more per frame unseen.
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
@@ -73,12 +75,17 @@ class Tracker:
         self._frame = -1
         self._next_id = 1
         self._people: _People | None = None
+        self._suspicions = Suspicions()
+        self.exchanges: list[
+            Exchange
+        ] = []  # of identities, found in the last frame: those before it are to be put right
         self._last_image: np.ndarray | None = None
         self._grid_size: tuple[int, int] | None = None
 
     def update(self, prediction: FramePrediction, frame_rgb: np.ndarray) -> FramePrediction:
         """The next frame's prediction with its track ids. frame_rgb: [H, W, 3] uint8."""
         self._frame += 1
+        self.exchanges = []
         image = self._estimator.prepare(frame_rgb)
         cut = self._cuts.is_cut(frame_rgb)
         found = _describe(prediction, frame_rgb, self._frame)
@@ -99,8 +106,13 @@ class Tracker:
         match = np.full(len(found), -1)
         if len(known) and len(found):
             found = replace(found, velocity=_motion(found.mask, flow, cell_px))
-            for row, column in _assign(_similarity(known, found, flow, self._frame)):
-                match[column] = row
+            carried = _mask_iou(_carry(known.mask, flow), found.mask) * (known.seen == self._frame - 1)[:, None]
+            score = _similarity(known, found, carried, self._frame)
+            column = np.full(len(known), -1)
+            for row, its_column in _assign(score):
+                column[row] = its_column
+            self.exchanges = self._look_back(known, found, carried, score, column)
+            match[column[column >= 0]] = np.flatnonzero(column >= 0)
         new = match < 0
         ids = np.zeros(len(found), np.int64)
         ids[~new] = known.track_id[match[~new]]
@@ -108,9 +120,22 @@ class Tracker:
         self._next_id += int(new.sum())
         return _remember(replace(found, track_id=ids), known, match)
 
+    def _look_back(
+        self, known: _People, found: _People, carried: np.ndarray, score: np.ndarray, column: np.ndarray
+    ) -> list[Exchange]:
+        """The exchanges of identities that this frame makes certain, undone in `column`, of `found`, that each known one is."""
+        here = column >= 0
+        likeness = appearance.likeness(known.looks, found.looks)[:, column].clip(0, 1) * here
+        unsettled = here & (carried[np.arange(len(known)), column] < SETTLED)
+        exchanges = self._suspicions.update(known.track_id, likeness, (score[:, column] > 0) & here, unsettled)
+        for a, b, _ in exchanges:
+            rows = np.flatnonzero((known.track_id == a) | (known.track_id == b))
+            column[rows] = column[rows[::-1]]
+        return exchanges
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything that later frames depend on, as arrays (for `numpy.savez`)."""
-        state = {"counters": np.array([self._frame, self._next_id])}
+        state = {"counters": np.array([self._frame, self._next_id]), "suspicions": self._suspicions.state()}
         state |= {f"cuts.{name}": value for name, value in self._cuts.state().items()}
         if self._people is not None:
             state |= {f"people.{f.name}": getattr(self._people, f.name) for f in fields(_People)}
@@ -131,6 +156,7 @@ class Tracker:
     def _restored(cls, state: dict[str, np.ndarray]) -> Tracker:
         tracker = cls()
         tracker._frame, tracker._next_id = (int(value) for value in state["counters"])
+        tracker._suspicions = Suspicions(state["suspicions"])
         tracker._cuts = CutDetector.restore({k[5:]: state[k] for k in state if k.startswith("cuts.")})
         if "image" in state:
             tracker._people = _People(**{f.name: state[f"people.{f.name}"] for f in fields(_People)})
@@ -193,13 +219,15 @@ def _mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1)
 
 
-def _similarity(known: _People, found: _People, flow: Flow, frame: int) -> np.ndarray:
-    """[K, N]: could this be he? 0 = no, else place (0..1) + colours (at most 1), and a little more than 0."""
+def _similarity(known: _People, found: _People, carried: np.ndarray, frame: int) -> np.ndarray:
+    """[K, N]: could this be he? 0 = no, else place (0..1) + colours (at most 1), and a little more than 0.
+
+    carried: [K, N] overlap of the masks found with those of the last frame, carried along the flow.
+    """
     unseen = (frame - known.seen)[:, None]
     in_sight = unseen == 1
     expected = known.box + np.tile(known.velocity, 2) * unseen
-    by_mask = _mask_iou(_carry(known.mask, flow) & in_sight, found.mask)
-    overlap = np.maximum(by_mask, BOX_SHARE * boxes.iou(expected, found.box))
+    overlap = np.maximum(carried, BOX_SHARE * boxes.iou(expected, found.box))
 
     known_size, found_size = _size(known.box)[:, None], _size(found.box)
     larger, smaller = np.maximum(known_size, found_size), np.minimum(known_size, found_size)

@@ -7,6 +7,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddp_video.data.choices import is_chart
 from ddp_video.data.sample import IGNORE, UNLABELLED, Batch, knows_uv
 from ddp_video.model.ddp import DDP
 from ddp_video.model.instance_branch import InstanceOutput
@@ -88,7 +89,7 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
     i, u, v = losses.split_iuv(logits)
     uv = batch.uv[image, :, y, x]
     labelled = part != UNLABELLED
-    placed = labelled & (part > 0) & knows_uv(uv)
+    placed = is_chart(part) & knows_uv(uv)
     nothing = logits.sum() * 0  # keeps the branch in the graph
     terms = {
         "part": losses.part_loss(i[labelled], part[labelled]) if labelled.any() else nothing,

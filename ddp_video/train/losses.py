@@ -7,16 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_video.charts import NUM_CLASSES, side_charts
+from ddp_video.data.choices import ALLOWED, JOINTS, LIMBS, SIDES
 
-_LIMBS = tuple(
-    (side_charts("left", limb), side_charts("right", limb))
-    for limb in ("upper arm", "lower arm", "hand", "upper leg", "lower leg", "foot")
-)
-_LIMB_OF_CHART, _IS_RIGHT = [-1] * NUM_CLASSES, [0] * NUM_CLASSES
-for _limb, _sides in enumerate(_LIMBS):
-    for _right, _charts in enumerate(_sides):
-        for _chart in _charts:
-            _LIMB_OF_CHART[_chart], _IS_RIGHT[_chart] = _limb, _right
+# The sets of charts that lie on one side of the body: limbs, and what meets at a joint. A value of a part map belongs to the
+# smallest that holds all its charts.
+_ONE_SIDED = [side_charts(side, *names) for names in (*((limb,) for limb in LIMBS), *JOINTS.values()) for side in SIDES]
+_OTHER_SIDE = [number ^ 1 for number in range(len(_ONE_SIDED))]
+_SET_OF_VALUE = [
+    next((n for n, charts in enumerate(_ONE_SIDED) if allowed.any() and allowed.sum() == allowed[charts].sum()), -1)
+    for allowed in ALLOWED
+]
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -46,8 +46,10 @@ def dice_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
 
 
 def part_loss(logits: Tensor, part: Tensor) -> Tensor:
-    """Mean cross-entropy of [M, 25] I logits against [M] int64 charts."""
-    return F.cross_entropy(logits, part)
+    """Mean cross-entropy of [M, 25] I logits against [M] int64 charts or choices (`data.choices`): of the likelihood of any
+    of the charts that the label allows."""
+    allowed = torch.from_numpy(ALLOWED).to(part.device)[part]
+    return (logits.logsumexp(1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(1)).mean()
 
 
 def side_loss(logits: Tensor, part: Tensor, owner: Tensor) -> Tensor:
@@ -57,16 +59,16 @@ def side_loss(logits: Tensor, part: Tensor, owner: Tensor) -> Tensor:
     counts a fifth of a thigh of 400. 0 where there are no limbs.
 
     Args:
-        logits: [M, 25]. part: [M] int64, true charts in 0..24. owner: [M] int64, 0 or more.
+        logits: [M, 25]. part: [M] int64, charts in 0..24 or choices. owner: [M] int64, 0 or more.
     """
-    limb = part.new_tensor(_LIMB_OF_CHART)[part]
-    on_limb = limb >= 0
-    logits, part, owner, limb = logits[on_limb], part[on_limb], owner[on_limb], limb[on_limb]
-    right = part.new_tensor(_IS_RIGHT)[part]
-    odds = [logits[:, rights].logsumexp(1) - logits[:, lefts].logsumexp(1) for lefts, rights in _LIMBS]
-    odds_of_right = torch.stack(odds, 1).gather(1, limb[:, None])[:, 0]
-    loss = F.softplus(odds_of_right * (1 - 2 * right))
-    _, group, count = torch.unique((owner * len(_LIMBS) + limb) * 2 + right, return_inverse=True, return_counts=True)
+    one_sided = part.new_tensor(_SET_OF_VALUE)[part]
+    on_limb = one_sided >= 0
+    logits, owner, one_sided = logits[on_limb], owner[on_limb], one_sided[on_limb]
+    evidence = torch.stack([logits[:, charts].logsumexp(1) for charts in _ONE_SIDED], 1)
+    other = part.new_tensor(_OTHER_SIDE)[one_sided]
+    odds = evidence.gather(1, other[:, None]) - evidence.gather(1, one_sided[:, None])
+    loss = F.softplus(odds[:, 0])
+    _, group, count = torch.unique(owner * len(_ONE_SIDED) + one_sided, return_inverse=True, return_counts=True)
     weight = count.to(loss).rsqrt()[group]  # of a site: the limb's root over its sites
     return (loss * weight).sum() / count.to(loss).sqrt().sum().clamp(min=1)
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ddp_video.charts import MIRROR, NUM_CLASSES
-from ddp_video.data.sample import UNLABELLED, Batch, knows_uv
+from ddp_video.data.choices import is_chart
+from ddp_video.data.sample import Batch, knows_uv
 from ddp_video.model.ddp import DDP
 from ddp_video.structures import STRIDE
 from ddp_video.train.criterion import active_sites
@@ -64,7 +65,7 @@ def validate(model: DDP, batches: list[Batch]) -> dict[str, float]:
         image, y, x = sites.unbind(1)
         i, u, v = split_iuv(model.iuv_branch(features.agg, sites, owner, max(len(batch.boxes), 1)).float())
         part = batch.part[image, y, x].long()
-        charted = (part > 0) & (part != UNLABELLED)
+        charted = is_chart(part)
         true, said = part[charted], i[charted].argmax(1)
         add("part", said == true)
         add("swapped", (said == mirror[true]) & (said != true))
@@ -81,7 +82,7 @@ def picture_sheet(model: DDP, batch: Batch, count: int = 6) -> np.ndarray:
     logits = model.iuv_branch(features.agg, sites, owner, max(len(batch.boxes), 1))
     predicted = torch.zeros_like(batch.part)
     predicted[tuple(sites.unbind(1))] = split_iuv(logits)[0].argmax(1).to(predicted.dtype)
-    true = torch.where(batch.part == UNLABELLED, 0, batch.part)
+    true = torch.where(is_chart(batch.part), batch.part, 0)
     images = batch.images[:count].permute(0, 2, 3, 1).cpu().numpy()
     rows = [np.concatenate(list(images), 1)]
     for parts in (true, predicted):

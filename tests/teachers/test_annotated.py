@@ -8,7 +8,8 @@ import pytest
 from figures import CENTRE, SIZE, standing, undecided
 
 from ddp_video.charts import PART_NAMES
-from ddp_video.data.sample import IGNORE, UNLABELLED
+from ddp_video.data.choices import choice
+from ddp_video.data.sample import IGNORE
 from ddp_video.errors import DataError
 from ddp_video.teachers.annotated import LANDMARKS, AnnotatedPerson, correct, heed, read_annotated
 from ddp_video.teachers.blazepose import MIRROR
@@ -48,10 +49,10 @@ def test_sides_are_those_of_the_marks_whatever_blazepose_took_them_for(back_view
     assert labels.part[120, CENTRE] == (1 if back_view else 2)
 
 
-def test_a_limb_that_nobody_marked_stays_open():
+def test_a_limb_that_nobody_marked_is_of_either_side():
     true = standing()
     labels = label(correct(true, marks(true, hidden=(LEFT_KNEE, LEFT_ANKLE))))
-    assert labels.part[240, CENTRE + 24] == UNLABELLED and labels.part[240, CENTRE - 24] == 13
+    assert labels.part[240, CENTRE + 24] == choice([11, 12, 13, 14]) and labels.part[240, CENTRE - 24] == 13
 
 
 @pytest.mark.parametrize("visible", [True, False])

@@ -6,6 +6,7 @@ import torch
 
 from ddp_video.errors import PredictionsError
 from ddp_video.structures import Grid
+from ddp_video.temporal.hindsight import in_hindsight
 from ddp_video.temporal.tracking import MAX_OCCLUSION, Tracker
 
 GRID = Grid(frame_size=(160, 240), input_size=(160, 240))
@@ -164,3 +165,18 @@ def test_the_state_of_another_version_is_refused_in_one_line(clip):
     del state["people.looks"]
     with pytest.raises(PredictionsError, match=r"another version.*people\.looks.*--overwrite"):
         Tracker.restore(state)
+
+
+@pytest.mark.parametrize("again_after", [3, 30])
+def test_people_who_left_with_each_others_identities_get_them_back_from_where_it_happened(clip, again_after):
+    """Two stand side by side, and from frame 6 on each wears, half faded, what the other wore: their masks say nothing."""
+    count, since = 6 + again_after, 6
+    predictions, frames = clip([[20] * count, [28] * count])
+    _, changed = clip([[20] * count, [28] * count], drawn=[[28] * count, [20] * count])
+    faded = [np.round(0.3 * a + 0.7 * b).astype(np.uint8) for a, b in zip(frames, changed, strict=True)]
+    tracker, frames = Tracker(), frames[:since] + faded[since:]
+    online = [(f, tracker.update(p, f), tracker.exchanges) for p, f in zip(predictions, frames, strict=True)]
+    ids = [p.instances.track_id.tolist() for _, p, _ in online]
+    assert ids[since] == [1, 2] and ids[-1] == [2, 1]  # one frame is not enough
+    settled = [p.instances.track_id.tolist() for _, p in in_hindsight(online)]
+    assert settled == [[1, 2]] * since + [[2, 1]] * again_after

@@ -7,6 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from ddp_video.charts import MIRROR, NAMES
+from ddp_video.data.choices import choice
 from ddp_video.train import losses
 
 
@@ -71,6 +72,28 @@ def test_part_loss():
         expected += (math.log(sum(math.exp(x) for x in row)) - row[chart]) / 6
     assert losses.part_loss(logits, part).item() == pytest.approx(expected, rel=1e-12)
     assert gradcheck(lambda x: losses.part_loss(x, part), logits.requires_grad_())
+
+
+def test_part_loss_of_a_choice_is_that_of_any_of_its_charts():
+    logits = torch.randn(2, 25, dtype=torch.float64)
+    arms = [15, 16, 17, 18]
+    probability = logits.softmax(1)
+    expected = -(probability[0, arms].sum().log() + probability[1, 3].log()) / 2
+    part = torch.tensor([choice(arms), 3])
+    assert losses.part_loss(logits, part).item() == pytest.approx(expected.item(), rel=1e-12)
+    assert gradcheck(lambda x: losses.part_loss(x, part), logits.requires_grad_())
+
+
+def test_side_loss_of_choices():
+    """An arm whose front is not told from its back counts as the arm; an elbow by both limbs that meet; others have no side."""
+    logits = torch.randn(4, 25, dtype=torch.float64)
+    right_arm, left_elbow, either = choice([16, 18]), choice([15, 17, 19, 21]), choice([15, 16, 17, 18])
+    part, owner = torch.tensor([right_arm, left_elbow, either, 16]), torch.tensor([0, 0, 0, 0])
+    p = logits.softmax(1)
+    arm = [-(p[n, [16, 18]].sum() / p[n, [15, 16, 17, 18]].sum()).log() for n in (0, 3)]
+    elbow = -(p[1, [15, 17, 19, 21]].sum() / p[1, 15:23].sum()).log()
+    expected = (math.sqrt(2) * sum(arm) / 2 + elbow) / (math.sqrt(2) + 1)
+    assert losses.side_loss(logits, part, owner).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_side_loss():

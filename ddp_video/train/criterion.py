@@ -83,7 +83,7 @@ def active_sites(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth: bool) -> dict[str, Tensor]:
-    """L_I, L_UV and L_s (eqs. 9, 12), and the sides'; all labelled sites count alike, whoever owns them."""
+    """L_I, L_UV and L_s (eqs. 9, 12), and the sides'."""
     image, y, x = sites.unbind(1)
     part = batch.part[image, y, x].long()
     i, u, v = losses.split_iuv(logits)
@@ -92,7 +92,7 @@ def iuv_terms(logits: Tensor, sites: Tensor, owner: Tensor, batch: Batch, smooth
     placed = is_chart(part) & knows_uv(uv)
     nothing = logits.sum() * 0  # keeps the branch in the graph
     terms = {
-        "part": losses.part_loss(i[labelled], part[labelled]) if labelled.any() else nothing,
+        "part": losses.part_loss(i[labelled], part[labelled], owner[labelled]),
         "side": losses.side_loss(i[labelled], part[labelled], owner[labelled]),
         "uv": losses.uv_loss(u[placed], v[placed], part[placed], uv[placed]) if placed.any() else nothing,
     }

@@ -66,12 +66,18 @@ def test_dice_loss():
 
 
 def test_part_loss():
-    logits, part = torch.randn(6, 25, dtype=torch.float64), torch.randint(0, 25, (6,))
-    expected = 0.0
-    for row, chart in zip(logits.tolist(), part.tolist(), strict=True):
-        expected += (math.log(sum(math.exp(x) for x in row)) - row[chart]) / 6
-    assert losses.part_loss(logits, part).item() == pytest.approx(expected, rel=1e-12)
-    assert gradcheck(lambda x: losses.part_loss(x, part), logits.requires_grad_())
+    """Literally: each chart of each person apart, weighed by the root of its sites."""
+    logits, part = torch.randn(200, 25, dtype=torch.float64), torch.randint(0, 25, (200,)) // 3
+    owner, groups = torch.randint(0, 3, (200,)), {}
+    for row, chart, person in zip(logits.tolist(), part.tolist(), owner.tolist(), strict=True):
+        groups.setdefault((person, chart), []).append(math.log(sum(math.exp(x) for x in row)) - row[chart])
+    weights = [math.sqrt(len(values)) for values in groups.values()]
+    means = [sum(values) / len(values) for values in groups.values()]
+    expected = sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)
+    assert losses.part_loss(logits, part, owner).item() == pytest.approx(expected, rel=1e-12)
+    assert gradcheck(lambda x: losses.part_loss(x, part[:20], owner[:20]), logits[:20].requires_grad_())
+    nothing = losses.part_loss(logits[:0], part[:0], owner[:0])
+    assert nothing == 0
 
 
 def test_part_loss_of_a_choice_is_that_of_any_of_its_charts():
@@ -79,9 +85,9 @@ def test_part_loss_of_a_choice_is_that_of_any_of_its_charts():
     arms = [15, 16, 17, 18]
     probability = logits.softmax(1)
     expected = -(probability[0, arms].sum().log() + probability[1, 3].log()) / 2
-    part = torch.tensor([choice(arms), 3])
-    assert losses.part_loss(logits, part).item() == pytest.approx(expected.item(), rel=1e-12)
-    assert gradcheck(lambda x: losses.part_loss(x, part), logits.requires_grad_())
+    part, owner = torch.tensor([choice(arms), 3]), torch.tensor([0, 0])
+    assert losses.part_loss(logits, part, owner).item() == pytest.approx(expected.item(), rel=1e-12)
+    assert gradcheck(lambda x: losses.part_loss(x, part, owner), logits.requires_grad_())
 
 
 def test_side_loss_of_choices():

@@ -61,10 +61,12 @@ class DenseLabels:
         return self._pictures[index].instance
 
     def pose(self, index: int) -> DensePose:
-        """The picture's labels as the dense pose that they are."""
+        """The picture's labels as the dense pose that they are: nobody and no chart where nothing certain is known."""
         sample = self._pictures[index]
+        part = np.where(is_chart(sample.part), sample.part, 0)
+        instance = np.where(sample.instance == IGNORE, 0, sample.instance).astype(np.int32)
         uv = torch.from_numpy(sample.uv.transpose(2, 0, 1) / np.float32(255))
-        return DensePose(torch.from_numpy(sample.part), uv, torch.from_numpy(sample.instance.astype(np.int32)))
+        return DensePose(torch.from_numpy(part), uv, torch.from_numpy(instance))
 
     def people(self, index: int) -> list[LabelledPerson]:
         sample = self._pictures[index]

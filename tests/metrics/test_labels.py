@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ddp_video import rle
+from ddp_video.data.choices import choice
 from ddp_video.data.folder import is_held_out
 from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.errors import DataError
@@ -142,6 +143,16 @@ def test_points_are_drawn_only_where_everything_is_known():
     assert (first.points[:, 1] > 15).all() and first.mask.sum() == 300
     assert (second.points[:, 1] > 40).all() and (second.part == 7).all()
     assert crowd.crowd and not len(crowd.points)
+
+
+def test_labels_with_gaps_and_choices_are_a_dense_pose_without_them(tmp_path):
+    instance, part, uv = np.full((8, 8), 1, np.uint8), np.full((8, 8), 7, np.uint8), np.full((8, 8, 2), 51, np.uint8)
+    part[0], part[1], instance[2] = UNLABELLED, choice([7, 9]), IGNORE
+    for name, plane in (("", np.zeros((8, 8, 3), np.uint8)), ("_iuv", np.dstack([part, uv])), ("_inst", instance)):
+        cv2.imwrite(str(tmp_path / f"1{name}.png"), plane)
+    pose = DenseLabels(tmp_path).pose(0)
+    assert not pose.part[:2].any() and not pose.instance[2].any()
+    assert (pose.part[2:] == 7).all() and (pose.instance[3:] == 1).all() and (pose.uv == 0.2).all()
 
 
 def test_small_and_uncharted_people_are_ignore_regions():

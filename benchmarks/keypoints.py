@@ -18,21 +18,16 @@ import numpy as np
 
 from benchmarks.report import Table
 from ddp_video.charts import PART_NAMES, PART_OF_CHART
+from ddp_video.data.choices import JOINTS, SIDES
 from ddp_video.data.folder import read_image
 from ddp_video.decode import decode
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.structures import FrameBatch
-from ddp_video.teachers.annotated import VISIBLE, AnnotatedPerson, read_annotated
+from ddp_video.teachers.annotated import AnnotatedPerson, read_annotated
+from ddp_video.teachers.marks import FIRST_OF, VISIBLE
 
 LEARNT_FROM = Path(__file__).parents[1] / "weights/coco.tsv"
-# Of COCO's keypoints: where the left joint of each pair is (the right one follows), and the parts that meet there.
-JOINTS = {
-    "elbow": (7, ("upper arm", "lower arm")),
-    "wrist": (9, ("lower arm", "hand")),
-    "knee": (13, ("upper leg", "lower leg")),
-    "ankle": (15, ("lower leg", "foot")),
-}
 LEAST_MARKS, LEAST_HEIGHT = 5, 32  # of a person who counts; px
 NEIGHBOURHOOD = 1 / 60  # of the person's height, half the side of the square that is looked at
 
@@ -73,9 +68,9 @@ def look(part: np.ndarray, person: AnnotatedPerson) -> Counter:
     """How many visible joints there are, by kind ((kind, "joints")), and of these are found, right and swapped."""
     tally: Counter = Counter()
     reach = max(1, round(NEIGHBOURHOOD * float(person.box[3] - person.box[1])))
-    for kind, (first, meeting) in JOINTS.items():
-        for keypoint, side, other in ((first, "left", "right"), (first + 1, "right", "left")):
-            x, y, visible = person.points[keypoint]
+    for kind, meeting in JOINTS.items():
+        for number, (side, other) in enumerate((SIDES, SIDES[::-1])):
+            x, y, visible = person.points[FIRST_OF[kind] + number]
             if visible != VISIBLE:
                 continue
             column, row = int(x), int(y)

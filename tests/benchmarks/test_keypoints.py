@@ -5,7 +5,6 @@ import json
 
 import cv2
 import numpy as np
-import pytest
 from click.testing import CliRunner
 
 from benchmarks.keypoints import JOINTS, LEARNT_FROM, look, main
@@ -56,8 +55,3 @@ def test_pictures_that_were_learnt_from_do_not_count(tmp_path):
     (tmp_path / "other.jpg").unlink()
     refused = CliRunner().invoke(main, [str(file), str(tmp_path)])
     assert refused.exit_code == 2 and "no pictures" in refused.output
-
-
-@pytest.mark.parametrize("kind", JOINTS)
-def test_the_parts_that_meet_exist(kind):
-    assert all(f"{side} {name}" in PART_NAMES for side in ("left", "right") for name in JOINTS[kind][1])

@@ -64,6 +64,11 @@ def test_where_bones_cross_nothing_is_said():
     assert got[15, 15] == named("left lower arm") and got[15, 25] == named("right lower arm")
 
 
+def test_a_joint_that_is_seen_lies_before_a_bone():
+    got = label(k13=(20, 5), k15=(20, 35), k9=(20, 20))
+    assert got[20, 20] == named("left lower arm", "left hand") and got[15, 20] == named("left lower leg")
+
+
 def test_marks_narrow_labels_and_overrule_those_that_contradict():
     wrist, either = named("left lower arm", "left hand"), named("left lower arm", "right lower arm")
     front = named("left lower arm front")

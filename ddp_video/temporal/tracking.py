@@ -107,11 +107,12 @@ class Tracker:
         if len(known) and len(found):
             found = replace(found, velocity=_motion(found.mask, flow, cell_px))
             carried = _mask_iou(_carry(known.mask, flow), found.mask) * (known.seen == self._frame - 1)[:, None]
-            score = _similarity(known, found, carried, self._frame)
+            colours = appearance.likeness(known.looks, found.looks)
+            score = _similarity(known, found, carried, colours, self._frame)
             column = np.full(len(known), -1)
             for row, its_column in _assign(score):
                 column[row] = its_column
-            self.exchanges = self._look_back(known, found, carried, score, column)
+            self.exchanges = self._look_back(known, carried, colours, score, column)
             match[column[column >= 0]] = np.flatnonzero(column >= 0)
         new = match < 0
         ids = np.zeros(len(found), np.int64)
@@ -121,11 +122,14 @@ class Tracker:
         return _remember(replace(found, track_id=ids), known, match)
 
     def _look_back(
-        self, known: _People, found: _People, carried: np.ndarray, score: np.ndarray, column: np.ndarray
+        self, known: _People, carried: np.ndarray, colours: np.ndarray, score: np.ndarray, column: np.ndarray
     ) -> list[Exchange]:
-        """The exchanges of identities that this frame makes certain, undone in `column`, of `found`, that each known one is."""
+        """The exchanges of identities that this frame makes certain, undone in `column`: [K] who of the N found each is, or -1.
+
+        carried, colours, score: [K, N], see `_similarity`.
+        """
         here = column >= 0
-        likeness = appearance.likeness(known.looks, found.looks)[:, column].clip(0, 1) * here
+        likeness = colours[:, column].clip(0, 1) * here
         unsettled = here & (carried[np.arange(len(known)), column] < SETTLED)
         exchanges = self._suspicions.update(known.track_id, likeness, (score[:, column] > 0) & here, unsettled)
         for a, b, _ in exchanges:
@@ -219,10 +223,10 @@ def _mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1)
 
 
-def _similarity(known: _People, found: _People, carried: np.ndarray, frame: int) -> np.ndarray:
+def _similarity(known: _People, found: _People, carried: np.ndarray, colours: np.ndarray, frame: int) -> np.ndarray:
     """[K, N]: could this be he? 0 = no, else place (0..1) + colours (at most 1), and a little more than 0.
 
-    carried: [K, N] overlap of the masks found with those of the last frame, carried along the flow.
+    carried: [K, N] overlap of the masks found with those of the last frame, carried along the flow. colours: [K, N] likeness.
     """
     unseen = (frame - known.seen)[:, None]
     in_sight = unseen == 1
@@ -234,7 +238,6 @@ def _similarity(known: _People, found: _People, carried: np.ndarray, frame: int)
     distance = np.linalg.norm(_centre(expected)[:, None] - _centre(found.box), axis=2) / larger
     reach = np.minimum(REACH + REACH_PER_FRAME * (unseen - 1), MAX_REACH)
 
-    colours = appearance.likeness(known.looks, found.looks)
     back = (distance < reach) & (larger < MAX_SIZE_RATIO * smaller) & (colours > 0)
     possible = np.where(in_sight, overlap >= MIN_OVERLAP, back)
     place = np.where(in_sight, overlap, NEARNESS * (1 - distance / reach))

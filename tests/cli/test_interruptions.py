@@ -17,7 +17,7 @@ from ddp_video.runs import RunFolder
 from ddp_video.temporal.smoothing import SmoothingSettings
 
 FRAMES = 60
-STUCK_AT = 40
+STUCK_AT = 2 * BLOCK_FRAMES + 16  # two blocks are finished whatever waits for later frames
 
 # The command with discs for people. "stuck": the network never comes back from a batch. "full": no file may grow beyond
 # 200 kB, as on a full disk.

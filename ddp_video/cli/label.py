@@ -39,9 +39,10 @@ SCORE_THRESHOLD = 0.3  # the teachers sort out what is none
 def label(frames, output, bodypix, blazepose, keypoints, model, device, size, quiet):
     """Make label maps for a folder of real FRAMES, to train on with --data maps:OUTPUT.
 
-    What BodyPix, BlazePose and our own model agree on is labelled, be it the chart or only the kind of limb, the rest stays open.
-    No human hand is needed; joints that people marked (--keypoints) name limbs and make left and right surer. Needs LiteRT: pip install
-    "ddp-video[teachers]". Pictures that have maps already are left alone, so that an interrupted job goes on.
+    What BodyPix, BlazePose and our own model agree on is labelled, be it the chart or only the kind of limb, the rest stays
+    open. No human hand is needed; joints that people marked (--keypoints) name limbs and make left and right surer. Needs
+    LiteRT: pip install "ddp-video[teachers]". Pictures that have maps already are left alone, so that an interrupted job goes
+    on.
     """
     from ddp_video.model.predictor import DDPPredictor
     from ddp_video.model.weights import load_model

@@ -3,8 +3,7 @@
 The one place that knows the layout of the maps: NAME.jpg or .png, NAME_iuv.png (channels I, 255 U, 255 V as OpenCV reads them)
 and NAME_inst.png (0 = nobody, 1..n = person). Labels that a machine made may leave gaps: I = UNLABELLED where dense pose
 covers a person but nobody knows with which chart, one of `choices` where the chart is one of a few, U = V = 0 where only the
-chart is known, and IGNORE in NAME_inst.png where
-there may be a person.
+chart is known, and IGNORE in NAME_inst.png where there may be a person.
 """
 
 from __future__ import annotations

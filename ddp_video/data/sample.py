@@ -28,8 +28,7 @@ class Sample:
     image: [H, W, 3] uint8 RGB. instance: [H, W] uint8, 0 = nobody, 1..n = person, IGNORE. dense: [H, W] bool, what dense
     pose covers of the people. has_dense: [n] bool, people whose part of `dense` was annotated.
     Charts come either as maps (part [H, W] uint8, a chart, 0, UNLABELLED or a choice (`choices`); uv [H, W, 2] uint8 holding
-    255 u and 255 v), or as points [P, 5] float32
-    (x, y in px, I, U, V).
+    255 u and 255 v), or as points [P, 5] float32 (x, y in px, I, U, V).
     """
 
     image: np.ndarray

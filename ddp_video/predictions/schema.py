@@ -40,7 +40,8 @@ from ddp_video.charts import IUV_CHANNELS
 
 NAME = "ddp-video predictions"
 VERSION = 1
-BLOCK_FRAMES = 16  # a killed run repeats at most so many frames, and reading one frame unpacks so many
+# A killed run repeats at most so many frames, besides those that waited for later ones, and reading one frame unpacks so many.
+BLOCK_FRAMES = 16
 # What claims to be larger than so many bytes, and so many times as large as it is on disk, is damaged. (Only arrays of
 # nothing but zeros are pressed further, and they are small.)
 EASY_BYTES = 1 << 24

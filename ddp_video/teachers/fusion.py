@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from ddp_video.charts import NUM_CLASSES
 from ddp_video.data.choices import is_chart
 from ddp_video.data.sample import IGNORE, UNKNOWN_UV, UNLABELLED
 from ddp_video.structures import STRIDE
@@ -64,7 +63,8 @@ class Sighting:
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """part: [H, W] uint8 chart, 0, a choice or UNLABELLED. uv: [H, W, 2] uint8 of 255. instance: [H, W] uint8, 0, 1..n or IGNORE."""
+    """part: [H, W] uint8 chart, 0, a choice or UNLABELLED. uv: [H, W, 2] uint8 of 255. instance: [H, W] uint8, 0, 1..n or
+    IGNORE."""
 
     part: np.ndarray
     uv: np.ndarray
@@ -84,9 +84,7 @@ def fuse(
     y, x = ((np.arange(n) + 0.5) * STRIDE for n in grid)
     x, y = np.meshgrid(x, y)
     by_bodypix, agreed = 1 - bodypix[..., 0], own.agreed(rules.own_chart)
-    kinds = name_kinds(own.charts.reshape(-1, NUM_CLASSES), bodypix.reshape(-1, NUM_CLASSES), rules.charts).reshape(
-        grid
-    )
+    kinds = name_kinds(own.charts, bodypix, rules.charts)
     instance, part = np.zeros(grid, np.uint8), np.zeros(grid, np.uint8)
     by_own, by_blazepose, looked = np.zeros(grid), np.zeros(grid), np.zeros(grid, bool)
     seen: list[Witness] = []
@@ -111,15 +109,16 @@ def fuse(
         if free.sum() < max(rules.least_cells, rules.free * sure.sum()) or instance.max() == MOST_PEOPLE:
             by_own = np.maximum(by_own, sure)
             continue
-        charts = kinds[free]
+        charts = np.full(free.sum(), UNLABELLED, np.uint8)
         if witness is None and not sighting.looked:
-            charts = np.where(agreed[free] != UNLABELLED, agreed[free], charts)
+            charts = agreed[free]
         elif witness is not None and _fits(witness, sure, rules):
             charts = name_charts(witness, x[free], y[free], own.charts[free], bodypix[free], rules.charts)
-        if sighting.outline is None and is_chart(charts).mean() < rules.named:
+        if sighting.outline is None and (charts != UNLABELLED).mean() < rules.named:
             by_own = np.maximum(by_own, sure)
             continue
         instance[free] = instance.max() + 1
+        charts = np.where(charts == UNLABELLED, kinds[free], charts)
         part[free] = charts if sighting.marked is None else narrowed(charts, sighting.marked[free])
     alone = looked & (by_blazepose < rules.denied) & (by_bodypix < rules.denied)
     doubtful = ((by_own > rules.nobody) & ~alone) | (by_blazepose > rules.nobody)

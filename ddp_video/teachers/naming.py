@@ -21,7 +21,7 @@ from ddp_video.teachers.witness import Witness
 # feet have one chart only.
 CHARTS_OF = [[chart for chart, its_part in enumerate(PART_OF_CHART) if its_part == n] for n in range(len(PART_NAMES))]
 ONE_OF_A_KIND = [part for part, name in enumerate(PART_NAMES) if part and not name.startswith("left ")]
-NUM_KINDS = 8  # of parts, left and right alike
+NUM_KINDS = len(ONE_OF_A_KIND)  # of parts, left and right alike
 DOUBT = 0.03  # the probability that a teacher leaves to every part, whatever it says
 # Radii from the axis of a limb that nothing hides, within which the torso counts as so many radii further away.
 IN_FRONT, BEHIND = 0.7, 2.0
@@ -54,7 +54,7 @@ def name_charts(
     for limb in witness.in_front:
         distance[distance[:, limb] < IN_FRONT, TORSO] += BEHIND
     part = _name_parts(distance, own_charts, bodypix, rules)
-    chart = name_kinds(own_charts, bodypix, rules)
+    chart = np.full(len(x), UNLABELLED, np.uint8)
     for its_part in np.unique(part[part > 0]):
         here = part == its_part
         chart[here] = _side_seen(its_part, skeleton, x[here], y[here], own_charts[here], rules)
@@ -67,18 +67,13 @@ def name_charts(
 
 
 def name_kinds(own_charts: np.ndarray, bodypix: np.ndarray, rules: NamingRules) -> np.ndarray:
-    """[N] uint8: the choice between the charts of a kind of part, of which side soever, that our model and BodyPix ([N, 25]
+    """[...] uint8: the choice between the charts of a kind of part, of which side soever, that our model and BodyPix ([..., 25]
     probabilities) both see; UNLABELLED where they do not agree."""
-    by_own, by_bodypix = (without_sides(parts_of(p) / np.maximum(1 - p[:, :1], 1e-3)) for p in (own_charts, bodypix))
-    belief = (by_own + DOUBT) * (by_bodypix + DOUBT)
-    belief /= belief[:, ONE_OF_A_KIND].sum(-1, keepdims=True)
-    best = np.array(ONE_OF_A_KIND)[belief[:, ONE_OF_A_KIND].argmax(-1)]
-    looked = own_charts.sum(-1) > 0.5
-    value = np.array(
-        [choice({*CHARTS_OF[part], *CHARTS_OF[twin_of(part)]}) for part in range(len(PART_NAMES))], np.uint8
-    )
-    sure = looked & (belief[np.arange(len(best)), best] >= rules.kind)
-    return np.where(sure, value[best], UNLABELLED).astype(np.uint8)
+    by_own, by_bodypix = (without_sides(parts_of(p) / np.maximum(1 - p[..., :1], 1e-3)) for p in (own_charts, bodypix))
+    belief = ((by_own + DOUBT) * (by_bodypix + DOUBT))[..., ONE_OF_A_KIND]
+    sure = (belief.max(-1) >= rules.kind * belief.sum(-1)) & (own_charts.sum(-1) > 0.5)
+    kinds = [choice({*CHARTS_OF[part], *CHARTS_OF[twin_of(part)]}) for part in ONE_OF_A_KIND]
+    return np.where(sure, np.array(kinds, np.uint8)[belief.argmax(-1)], UNLABELLED).astype(np.uint8)
 
 
 def twin_of(part: int) -> int:

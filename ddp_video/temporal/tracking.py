@@ -76,9 +76,8 @@ class Tracker:
         self._next_id = 1
         self._people: _People | None = None
         self._suspicions = Suspicions()
-        self.exchanges: list[
-            Exchange
-        ] = []  # of identities, found in the last frame: those before it are to be put right
+        # Of identities, found in the last frame: those before it are to be put right.
+        self.exchanges: list[Exchange] = []
         self._last_image: np.ndarray | None = None
         self._grid_size: tuple[int, int] | None = None
 

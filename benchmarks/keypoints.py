@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 from benchmarks.report import Table
-from ddp_video.charts import PART_NAMES, PART_OF_CHART
-from ddp_video.data.choices import JOINTS, SIDES
+from ddp_video.charts import PART_NAMES, PART_OF_CHART, SIDES
+from ddp_video.data.choices import JOINTS
 from ddp_video.data.folder import read_image
 from ddp_video.decode import decode
 from ddp_video.model.predictor import DDPPredictor

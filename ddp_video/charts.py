@@ -61,6 +61,14 @@ PART_NAMES = (
     "head",
 )
 PART_OF_CHART = (0, 1, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 12, 13, 14, 14)
+# Of each part: the chart seen from behind, then that seen from the front; of the head the right half, then the left. Hands and
+# feet have one chart only.
+CHARTS_OF_PART = tuple(
+    tuple(chart for chart, part in enumerate(PART_OF_CHART) if part == number) for number in range(len(PART_NAMES))
+)
+
+SIDES = ("left", "right")
+ARM, LEG = ("upper arm", "lower arm", "hand"), ("upper leg", "lower leg", "foot")
 
 
 def side_charts(side: str, *limbs: str) -> list[int]:

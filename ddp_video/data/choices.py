@@ -10,23 +10,21 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ddp_video.charts import MIRROR, NUM_CLASSES, PART_NAMES, PART_OF_CHART, side_charts
+from ddp_video.charts import ARM, CHARTS_OF_PART, LEG, MIRROR, NUM_CLASSES, SIDES, side_charts
 from ddp_video.data.sample import UNLABELLED
 
 FIRST = 32  # value of the first choice: those below are charts
-LIMBS = ("upper arm", "lower arm", "hand", "upper leg", "lower leg", "foot")
 JOINTS = {
     "elbow": ("upper arm", "lower arm"),
     "wrist": ("lower arm", "hand"),
     "knee": ("upper leg", "lower leg"),
     "ankle": ("lower leg", "foot"),
 }  # and the limbs that meet there
-SIDES = ("left", "right")
 
 
 def _choices() -> tuple[tuple[int, ...], ...]:
-    parts = [[c for c, part in enumerate(PART_OF_CHART) if part == n] for n in range(1, len(PART_NAMES))]
-    limbs = [side_charts("left", limb) + side_charts("right", limb) for limb in LIMBS]
+    parts = list(CHARTS_OF_PART[1:])
+    limbs = [[chart for side in SIDES for chart in side_charts(side, limb)] for limb in ARM + LEG]
     joints = [side_charts(side, *meeting) for meeting in JOINTS.values() for side in SIDES]
     return tuple(tuple(sorted(charts)) for charts in parts + limbs + joints if len(charts) > 1)
 

@@ -19,7 +19,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
-from ddp_video.charts import NUM_CLASSES, side_charts
+from ddp_video.charts import ARM, LEG, NUM_CLASSES, SIDES, side_charts
 from ddp_video.sparse import ActiveSites
 from ddp_video.structures import SparseIUV
 
@@ -28,8 +28,7 @@ MOST_ODDS = 4.0  # of the evidence, in nats: the surest site may err
 LEAST_WEIGHT = 0.02  # sites that are on such a limb with less probability take no part
 PRECISION, MOST_STEPS = 1e-3, 80  # of the solver
 
-_ARM, _LEG = ("upper arm", "lower arm", "hand"), ("upper leg", "lower leg", "foot")
-CHAINS = tuple((side_charts("left", *limbs), side_charts("right", *limbs)) for limbs in (_ARM, _LEG))
+CHAINS = tuple(tuple(side_charts(side, *limbs) for side in SIDES) for limbs in (ARM, LEG))
 
 
 def agree_on_sides(iuv: SparseIUV, size: tuple[int, int]) -> SparseIUV:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp_video.charts import side_charts
-from ddp_video.data.choices import ALLOWED, JOINTS, SIDES, choice
+from ddp_video.charts import SIDES, side_charts
+from ddp_video.data.choices import ALLOWED, JOINTS, choice
 from ddp_video.data.sample import UNLABELLED
 from ddp_video.structures import STRIDE
 

@@ -10,22 +10,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp_video.charts import PART_NAMES, PART_OF_CHART
+from ddp_video.charts import CHARTS_OF_PART, PART_NAMES
 from ddp_video.data.choices import choice
 from ddp_video.data.sample import UNLABELLED
 from ddp_video.teachers.opinions import parts_of, without_sides
 from ddp_video.teachers.skeleton import HEAD, TORSO, Skeleton
 from ddp_video.teachers.witness import Witness
 
-# Of each part: the chart seen from behind, then that seen from the front; of the head the right half, then the left. Hands and
-# feet have one chart only.
-CHARTS_OF = [[chart for chart, its_part in enumerate(PART_OF_CHART) if its_part == n] for n in range(len(PART_NAMES))]
 ONE_OF_A_KIND = [part for part, name in enumerate(PART_NAMES) if part and not name.startswith("left ")]
 NUM_KINDS = len(ONE_OF_A_KIND)  # of parts, left and right alike
 DOUBT = 0.03  # the probability that a teacher leaves to every part, whatever it says
 # Radii from the axis of a limb that nothing hides, within which the torso counts as so many radii further away.
 IN_FRONT, BEHIND = 0.7, 2.0
 STRAY = 0.005  # how well any place fits any part of the skeleton at least
+
+
+def twin_of(part: int) -> int:
+    """The same limb of the other side."""
+    name = PART_NAMES[part]
+    return PART_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
+
+
+# The choice between the charts of a part and of its twin, by part.
+EITHER_SIDE = np.array(
+    [choice({*charts, *CHARTS_OF_PART[twin_of(part)]}) for part, charts in enumerate(CHARTS_OF_PART)], np.uint8
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ def name_charts(
         joints = list(anatomy.landmarks)
         trusted = witness.settled[joints].all() and witness.pose.visibility[joints].min() >= rules.visibility
         sure = distance[:, twin_of(limb)] - distance[:, limb] >= rules.side if trusted else False
-        chart[(part == limb) & ~np.asarray(sure)] = choice(CHARTS_OF[limb] + CHARTS_OF[twin_of(limb)])
+        chart[(part == limb) & ~np.asarray(sure)] = EITHER_SIDE[limb]
     return chart
 
 
@@ -72,14 +81,7 @@ def name_kinds(own_charts: np.ndarray, bodypix: np.ndarray, rules: NamingRules) 
     by_own, by_bodypix = (without_sides(parts_of(p) / np.maximum(1 - p[..., :1], 1e-3)) for p in (own_charts, bodypix))
     belief = ((by_own + DOUBT) * (by_bodypix + DOUBT))[..., ONE_OF_A_KIND]
     sure = (belief.max(-1) >= rules.kind * belief.sum(-1)) & (own_charts.sum(-1) > 0.5)
-    kinds = [choice({*CHARTS_OF[part], *CHARTS_OF[twin_of(part)]}) for part in ONE_OF_A_KIND]
-    return np.where(sure, np.array(kinds, np.uint8)[belief.argmax(-1)], UNLABELLED).astype(np.uint8)
-
-
-def twin_of(part: int) -> int:
-    """The same limb of the other side."""
-    name = PART_NAMES[part]
-    return PART_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
+    return np.where(sure, EITHER_SIDE[ONE_OF_A_KIND][belief.argmax(-1)], UNLABELLED).astype(np.uint8)
 
 
 def _name_parts(distance: np.ndarray, own_charts: np.ndarray, bodypix: np.ndarray, rules: NamingRules) -> np.ndarray:
@@ -100,7 +102,7 @@ def _side_seen(
     part: int, skeleton: Skeleton, x: np.ndarray, y: np.ndarray, own_charts: np.ndarray, rules: NamingRules
 ) -> np.ndarray:
     """[N] uint8: the chart of a part that the camera sees at places x, y, or the choice between them."""
-    back, front = CHARTS_OF[part][0], CHARTS_OF[part][-1]
+    back, front = CHARTS_OF_PART[part][0], CHARTS_OF_PART[part][-1]
     if back == front:
         return np.full(len(x), back, np.uint8)
     facing = skeleton.facing(part, x, y)
@@ -108,5 +110,5 @@ def _side_seen(
         own = own_charts[:, [back, front]] + DOUBT
         facing = (facing + (own[:, 1] - own[:, 0]) / own.sum(1)) / 2
     chart = np.where(facing > 0, front, back).astype(np.uint8)
-    chart[np.abs(facing) < (rules.half if part == HEAD else rules.facing)] = choice(CHARTS_OF[part])
+    chart[np.abs(facing) < (rules.half if part == HEAD else rules.facing)] = choice(CHARTS_OF_PART[part])
     return chart

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddp_video.charts import PART_NAMES
+from ddp_video.charts import PART_NAMES, SIDES
 from ddp_video.teachers.blazepose import Pose
 
 NOSE, EARS, EYES = 0, (7, 8), (2, 5)  # of a pair: the person's left, right
@@ -66,7 +66,7 @@ class Skeleton:
     def limbs(self) -> dict[int, Limb]:
         """Arms and legs by part."""
         found = {}
-        for side, name in enumerate(("left", "right")):
+        for side, name in enumerate(SIDES):
             shoulder, elbow, wrist = SHOULDERS[side], ELBOWS[side], WRISTS[side]
             hip, knee, ankle = HIPS[side], KNEES[side], ANKLES[side]
             chains = {"upper arm": (shoulder, elbow), "lower arm": (elbow, wrist)}
@@ -126,7 +126,7 @@ class Skeleton:
         if part == TORSO:
             return forward
         name, kind = PART_NAMES[part].split(" ", 1)
-        side = ("left", "right").index(name)
+        side = SIDES.index(name)
         start, end, _ = self._axis(part)
         along = _unit(end - start)
         if kind == "upper leg":

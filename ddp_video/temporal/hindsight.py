@@ -50,9 +50,11 @@ class Suspicions:
         """
         fit = np.diag(likeness)
         gain = likeness + likeness.T - fit - fit[:, None] - SLACK
+        row = {int(number): n for n, number in enumerate(track_id)}
+        near = {tuple(sorted((int(track_id[i]), int(track_id[j])))) for i, j in np.argwhere(possible) if i != j}
         pairs = {}
-        for i, j in np.argwhere(np.triu(possible | possible.T, 1) | self._suspected(track_id)):
-            pair = tuple(sorted((int(track_id[i]), int(track_id[j]))))
+        for pair in sorted(near | {pair for pair in self._pairs if row.keys() >= {*pair}}):
+            i, j = (row[number] for number in pair)
             total, age = self._pairs.get(pair, (0.0, -1))
             total = max(total + float(gain[i, j]), 0.0)
             if total > 0:
@@ -61,12 +63,6 @@ class Suspicions:
                 pairs[pair] = 0.0, 0
         self._pairs = pairs
         return self._certain()
-
-    def _suspected(self, track_id: np.ndarray) -> np.ndarray:
-        """[K, K] bool, above the diagonal: pairs that there is evidence about."""
-        pairs = np.array(list(self._pairs), int).reshape(-1, 2)
-        which = (track_id[:, None, None] == pairs).astype(int)  # [K, n, 2]
-        return np.triu(which[..., 0] @ which[..., 1].T + which[..., 1] @ which[..., 0].T > 0, 1)
 
     def _certain(self) -> list[Exchange]:
         found: list[Exchange] = []

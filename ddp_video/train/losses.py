@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddp_video.charts import NUM_CLASSES, side_charts
-from ddp_video.data.choices import ALLOWED, JOINTS, LIMBS, SIDES
+from ddp_video.charts import ARM, LEG, NUM_CLASSES, SIDES, side_charts
+from ddp_video.data.choices import ALLOWED, JOINTS
 
-# The sets of charts that lie on one side of the body: limbs, and what meets at a joint. A value of a part map belongs to the
-# smallest that holds all its charts.
-_ONE_SIDED = [side_charts(side, *names) for names in (*((limb,) for limb in LIMBS), *JOINTS.values()) for side in SIDES]
-_OTHER_SIDE = [number ^ 1 for number in range(len(_ONE_SIDED))]
+# The sets of charts that lie on one side of the body: limbs, and what meets at a joint; that of the left, then its twin. A
+# value of a part map belongs to the smallest that holds all its charts.
+_ONE_SIDED = [
+    side_charts(side, *names) for names in (*((limb,) for limb in ARM + LEG), *JOINTS.values()) for side in SIDES
+]
 _SET_OF_VALUE = [
     next((n for n, charts in enumerate(_ONE_SIDED) if allowed.any() and allowed.sum() == allowed[charts].sum()), -1)
     for allowed in ALLOWED
@@ -72,8 +73,8 @@ def side_loss(logits: Tensor, part: Tensor, owner: Tensor) -> Tensor:
     on_limb = one_sided >= 0
     logits, owner, one_sided = logits[on_limb], owner[on_limb], one_sided[on_limb]
     evidence = torch.stack([logits[:, charts].logsumexp(1) for charts in _ONE_SIDED], 1)
-    other = part.new_tensor(_OTHER_SIDE)[one_sided]
-    odds = evidence.gather(1, other[:, None]) - evidence.gather(1, one_sided[:, None])
+    other_side = one_sided ^ 1
+    odds = evidence.gather(1, other_side[:, None]) - evidence.gather(1, one_sided[:, None])
     return _mean_by_roots(F.softplus(odds[:, 0]), owner * len(_ONE_SIDED) + one_sided)
 
 

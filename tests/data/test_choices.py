@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ddp_video.charts import MIRROR, NAMES, NUM_CLASSES
-from ddp_video.data.choices import ALLOWED, CHOICES, FIRST, MIRRORED, choice, is_chart
+from ddp_video.charts import MIRROR, NAMES, NUM_CLASSES, PART_NAMES
+from ddp_video.data.choices import ALLOWED, CHOICES, FIRST, JOINTS, MIRRORED, choice, is_chart
 from ddp_video.data.sample import UNLABELLED
 
 
@@ -32,6 +32,11 @@ def test_every_value_allows_its_charts_and_mirrors_into_theirs():
         assert choice(charts) == value
         assert set(np.flatnonzero(ALLOWED[MIRRORED[value]])) == {MIRROR[chart] for chart in charts}
     assert not ALLOWED[UNLABELLED].any() and MIRRORED[UNLABELLED] == UNLABELLED
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_the_parts_that_meet_exist(joint):
+    assert all(f"{side} {name}" in PART_NAMES for side in ("left", "right") for name in JOINTS[joint])
 
 
 def test_only_single_charts_are_charts():

@@ -60,7 +60,7 @@ class Director:
 
     def draw(self, rng: np.random.Generator, frames: int = 1, fps: float = CAPTURE_FPS) -> Performance:
         """A performance of `frames` frames; a single frame is a still out of the same distribution."""
-        kind = rng.choice(["captured", "mixed", "posed", "still"], p=[0.45, 0.15, 0.34, 0.06])
+        kind = rng.choice(["captured", "mixed", "posed", "still"], p=[0.36, 0.22, 0.36, 0.06])
         if kind in ("captured", "mixed"):
             keys, path, clearance = self._captured(rng, frames, fps)
         else:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ddp_video.synthesis.resting import RestingHands
 from ddp_video.synthesis.rig import KEY, KEYS, Rig, skinning_matrices
 from ddp_video.synthesis.rotation import about_axis, from_vector, swing, to_vector
 
@@ -36,6 +37,8 @@ ARM_KINDS = {
     "any": ((0.05, 2.8), (-0.7, 1.6), (-0.9, 0.9), (0.0, 2.3), (-1.0, 1.0)),
 }
 _ARM_ODDS = (0.28, 0.07, 0.14, 0.17, 0.07, 0.07, 0.04, 0.07, 0.03, 0.06)
+_RESTING = 0.5  # how often a hand rests on the body
+_CLEARANCE, _TOUCHING = 0.025, -0.02  # m between arms and those spheres, also where a hand rests
 BODY_KINDS = ("stand", "sit", "bend", "squat", "kneel", "step", "lift", "cross")
 _BODY_ODDS = (0.33, 0.19, 0.07, 0.06, 0.06, 0.1, 0.13, 0.06)
 _CROSS_LEGGED = 0.35  # of those who sit
@@ -78,6 +81,7 @@ class PoseMaker:
         self._sphere_bone = np.array([rig.index[b] for b in bones])
         self._sphere = np.stack([rig.head(b) + np.array(o) for b, o in zip(bones, offsets, strict=True)])
         self._radius = np.array(radii)
+        self._resting = RestingHands(rig)
 
     def arm(self, keys: np.ndarray, side: str, elevation, azimuth, twist, elbow, turn) -> None:
         """Set one arm's keys from angles as in `ARM_KINDS`."""
@@ -100,6 +104,7 @@ class PoseMaker:
     def random_arms(self, keys: np.ndarray, rng: np.random.Generator) -> None:
         """Set both arms (in place) so that they stay out of the body."""
         kinds = list(ARM_KINDS)
+        resting = rng.random() < _RESTING
         for _ in range(8):
             kind = kinds[rng.choice(len(kinds), p=_ARM_ODDS)]
             angles = {}
@@ -114,11 +119,13 @@ class PoseMaker:
                 values[3] = max(values[3], 0.03)  # elbows do not bend backwards
                 self.arm(keys, side, *values)
                 keys[KEY[f"hand.{side}"]] += rng.normal(0, 0.18, 3)
-            if self._arms_are_clear(keys):
+            if resting and not self._resting.lay(keys, rng):
+                continue
+            if self._arms_are_clear(keys, _TOUCHING if resting else _CLEARANCE):
                 return
 
-    def _arms_are_clear(self, keys: np.ndarray) -> bool:
-        """Whether elbows, forearms and hands stay outside the trunk and head."""
+    def _arms_are_clear(self, keys: np.ndarray, clearance: float) -> bool:
+        """Whether elbows, forearms and hands stay so far (m) outside the trunk and head."""
         matrices = skinning_matrices(self.rig.spread(keys, np.zeros((10, 3))), self.rig.heads, self.rig.parents)
 
         def posed(bones: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -132,7 +139,7 @@ class PoseMaker:
             steps = np.linspace(0, 1, 4)[:, None]
             line = np.concatenate([a + (b - a) * steps for a, b in itertools.pairwise(joints)])
             distance = np.linalg.norm(line[:, None] - spheres, axis=-1)
-            if (distance < self._radius + 0.025).any():
+            if (distance < self._radius + clearance).any():
                 return False
         return True
 

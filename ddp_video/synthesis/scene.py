@@ -5,7 +5,9 @@ Everything is drawn from one generator before anything is rendered, and stays fi
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +29,8 @@ from ddp_video.synthesis.viewpoint import draw_camera, draw_count, draw_framing,
 from ddp_video.synthesis.wardrobe import Wardrobe
 
 _ATTEMPTS = 5  # to draw a first person and a camera that sees them
-_GAP = 0.12  # m, at least, between landmarks of two people
+_GAP, _ELBOW_TO_ELBOW = 0.12, 0.02  # m, at least, between landmarks of two people; in rows
+_IN_ROWS = 0.35  # how often three people or more stand in rows, as for a photograph
 _BLENDS_IN = 0.12  # how often somebody wears a colour of the backdrop
 _ALL_DARK = 0.1  # how often somebody wears nothing but black
 _APART = 3  # every so many frames people are kept apart
@@ -93,8 +96,9 @@ class SceneMaker:
         count = draw_count(rng, framing)
         look = Look.draw(rng)
         moments = max(frames, 2) if look.shutter else frames  # motion blur needs to know what comes next
+        yaw = draw_yaw(rng)
         for _ in range(_ATTEMPTS):
-            first = self._actor(rng, moments, fps)
+            first = self._actor(rng, moments, fps, yaw)
             tall = first.points(0, self.model)[:, 2].max()
             camera, distance = draw_camera(rng, framing, first.person.height, tall, self.aspect)
             first.place = np.array([0.0, distance])
@@ -104,8 +108,12 @@ class SceneMaker:
             camera = set_in_motion(rng, camera, fps)
         actors = []
         if count:
-            others = [self._actor(rng, moments, fps) for _ in range(count - 1)]
-            actors = [first, *self._keep_apart(rng, first, others, camera, distance)]
+            rows = count > 2 and rng.random() < _IN_ROWS
+            others = [
+                self._actor(rng, moments, fps, yaw + rng.normal(0, 0.3) if rows else draw_yaw(rng))
+                for _ in range(count - 1)
+            ]
+            actors = [first, *self._keep_apart(rng, first, others, camera, distance, rows)]
         background = self.backdrops.draw(rng, camera, np.array([a.place for a in actors]).reshape(-1, 2), backdrop)
         for actor in actors:
             odd = rng.random()
@@ -130,10 +138,10 @@ class SceneMaker:
             frames=frames,
         )
 
-    def _actor(self, rng: np.random.Generator, frames: int, fps: float) -> Actor:
+    def _actor(self, rng: np.random.Generator, frames: int, fps: float, yaw: float) -> Actor:
         person = self.wardrobe.draw(rng)
         performance = self.director.draw(rng, frames, fps)
-        turn = about_axis("Z", draw_yaw(rng))
+        turn = about_axis("Z", yaw)
         odd = rng.random()
         if odd < 0.03:  # lying
             turn = turn @ about_axis("X", rng.choice([-1, 1]) * math.pi / 2) @ about_axis("Z", rng.uniform(0, 6.28))
@@ -145,7 +153,9 @@ class SceneMaker:
         """A person in a shot."""
         return Actor(person, performance, turn, np.asarray(place, float), self._landmarks, lying)
 
-    def _keep_apart(self, rng, first: Actor, others: list[Actor], camera: Camera, distance: float) -> list[Actor]:
+    def _keep_apart(
+        self, rng, first: Actor, others: list[Actor], camera: Camera, distance: float, rows: bool
+    ) -> list[Actor]:
         """Find everybody a place in view where they touch nobody in any frame; those who find none stay away."""
         moments = range(0, len(first.performance.keys), _APART)
 
@@ -153,17 +163,17 @@ class SceneMaker:
             chosen = np.linspace(0, len(self._landmarks) - 1, 90).astype(int)
             return np.stack([actor.points(t, self.model)[chosen] for t in moments]) - np.append(actor.place, 0)
 
+        gap = _ELBOW_TO_ELBOW if rows else _GAP
+        seats = _seats(rng) if rows else ()
         placed: list[Actor] = []
         taken = [outline(first) + np.append(first.place, 0)]
         for actor in others:
             points = outline(actor)
             for _ in range(12):
-                away = distance * math.exp(rng.uniform(math.log(0.7), math.log(1.6 if distance > 8 else 2.4)))
-                side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
-                place = camera.position[:2] + np.array([side, away])
+                place = first.place + next(seats) if rows else _anywhere(rng, camera, distance)
                 moved = points + np.append(place, 0)
                 near_camera = np.linalg.norm(moved - camera.position, axis=-1).min() < 0.35
-                if not near_camera and all(closest(moved, other) > _GAP for other in taken):
+                if not near_camera and all(closest(moved, other) > gap for other in taken):
                     actor.place = place
                     taken.append(moved)
                     placed.append(actor)
@@ -193,3 +203,21 @@ class SceneMaker:
         above = level * rng.uniform(0.3, 0.75) * white * np.array([1 - warm / 2, 1, 1 + warm / 2])
         below = above * rng.uniform(0.35, 0.8) * np.array([1.08, 1, 0.92])
         return np.array(lights, np.float32), np.stack([above, below]).astype(np.float32)
+
+
+def _anywhere(rng: np.random.Generator, camera: Camera, distance: float) -> np.ndarray:
+    """[2] a place on the ground in view, about as far as the first person."""
+    away = distance * math.exp(rng.uniform(math.log(0.7), math.log(1.6 if distance > 8 else 2.4)))
+    side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
+    return camera.position[:2] + np.array([side, away])
+
+
+def _seats(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """[2] one place after the other in rows, from that of the first person, who stands in the first row."""
+    wide, spacing, depth = int(rng.integers(3, 7)), rng.uniform(0.36, 0.6), rng.uniform(0.4, 0.8)
+    middle = int(rng.integers(wide))
+    for row in itertools.count():
+        for column in range(wide):
+            if (row, column) != (0, middle):
+                across = column - middle + row % 2 / 2  # those behind look between those before them
+                yield np.array([across * spacing, row * depth]) + rng.normal(0, 0.04, 2)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
-from ddp_video.synthesis import rotation
+from ddp_video.synthesis import resting, rotation, scene
 from ddp_video.synthesis.charts import PARTS, chart_points
-from ddp_video.synthesis.pose import PoseMaker
+from ddp_video.synthesis.pose import _TOUCHING, PoseMaker
 from ddp_video.synthesis.rig import KEY, KEYS, mirror, skinning_matrices
 from ddp_video.synthesis.tailor import Cut, Skirt, Tailor
 
@@ -120,11 +120,65 @@ def test_made_up_arms_stay_out_of_the_trunk_and_elbows_bend_forward(real):
     for k in range(40):
         keys = np.zeros((len(KEYS), 3))
         poses.random_arms(keys, np.random.default_rng([5, k]))
-        clear += poses._arms_are_clear(keys)
+        clear += poses._arms_are_clear(keys, _TOUCHING)
         for side in "LR":
             bend = keys[KEY[f"forearm.{side}"]] @ poses._hinge[side] + poses._elbow_at_rest
             assert 0.02 < bend < 2.7
     assert clear >= 38
+
+
+def _palm(rig, keys: np.ndarray, side: str) -> np.ndarray:
+    """[3] where the palm of a straight hand is, by skinning."""
+    matrices = skinning_matrices(rig.spread(keys, np.zeros((10, 3))), rig.heads, rig.parents)
+    elbow, wrist = (
+        matrices[rig.index[bone], :, :3] @ rig.head(bone) + matrices[rig.index[bone], :, 3]
+        for bone in (f"lowerarm01.{side}", f"wrist.{side}")
+    )
+    return wrist + (wrist - elbow) / np.linalg.norm(wrist - elbow) * resting._PALM
+
+
+@pytest.mark.parametrize("source", ["toy", "real"])
+def test_a_hand_comes_to_rest_where_it_should(source, request):
+    rig = request.getfixturevalue(source).model.rig
+    hands, rng = resting.RestingHands(rig), np.random.default_rng(6)
+    reached = 0
+    for k in range(80):
+        side, sign = ("L", 1) if k % 2 else ("R", -1)
+        keys = rng.normal(0, 0.2, (len(KEYS), 3))
+        before = keys.copy()
+        target = np.array([sign, 1, 1]) * rng.uniform((-0.15, -0.35, 0.0), (0.25, 0.0, 0.5))
+        if not hands.reach(keys, side, target, np.array([0.7 * sign, 0.35, -0.7])):
+            assert np.array_equal(keys, before)
+            continue
+        reached += 1
+        chest = skinning_matrices(rig.spread(keys, np.zeros((10, 3))), rig.heads, rig.parents)[rig.index["spine01"]]
+        assert np.abs(_palm(rig, keys, side) - (chest[:, :3] @ target + chest[:, 3])).max() < 0.005
+        untouched = [KEY[name] for name in KEYS if not name.endswith(f".{side}")]
+        assert np.array_equal(keys[untouched], before[untouched])
+    assert reached > 60
+    assert not hands.reach(keys, "L", np.array([0.0, -2.0, 0.3]), np.array([0.7, 0.35, -0.7]))
+
+
+def test_either_hand_rests_as_the_other_in_a_mirror(toy):
+    hands = resting.RestingHands(toy.model.rig)
+    left, right = np.zeros((2, len(KEYS), 3))
+    target, pole = np.array([-0.1, -0.2, 0.25]), np.array([0.7, 0.35, -0.7])
+    assert hands.reach(left, "L", target, pole, 0.4)
+    assert hands.reach(right, "R", target * [-1, 1, 1], pole * [-1, 1, 1], 0.4)
+    assert np.allclose(mirror(left), right, atol=1e-6)
+
+
+def test_people_in_rows_stand_close_and_touch_nobody(toy, monkeypatch):
+    monkeypatch.setattr(scene, "_IN_ROWS", 1.0)
+    nearest = []
+    for seed in range(4):
+        actors = toy.scenes.draw(np.random.default_rng(seed), framing="group").actors
+        points = [actor.points(0, toy.model)[None] for actor in actors]
+        gaps = [[scene.closest(a, b) if a is not b else np.inf for b in points] for a in points]
+        nearest += [min(row) for row in gaps if len(row) > 1]
+    assert len(nearest) > 8
+    assert min(nearest) > 0.01  # they were kept 2 cm apart by fewer points than these
+    assert np.median(nearest) < 0.12
 
 
 def test_clothes_lie_outside_the_body(real):

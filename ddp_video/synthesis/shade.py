@@ -16,6 +16,7 @@ from numba import njit
 from ddp_video.synthesis import materials as m
 from ddp_video.synthesis.charts import along_part
 from ddp_video.synthesis.lamps import shadow_at
+from ddp_video.synthesis.occlusion import openness
 from ddp_video.synthesis.raster import SUBSAMPLES, interpolation, strongest_part
 
 _UARM, _LARM, _ULEG, _LLEG, _FOOT = 2, 4, 8, 10, 12  # first of the two parts of each limb in charts.PARTS
@@ -154,9 +155,12 @@ def _bump(row, surface, strength, a, b, c, w1, w2, w3, normal):
 
 @njit(cache=True, fastmath=True, forceinline=True)
 def _shade_sample(
-    t, px, py, points, triangles, textures, surface, lighting, charts, rotation, position, focal, centre, scratch
-):
-    """Linear (B, G, R) of one sample, in scratch[1]; scratch: [3, 3] float64 for the colour, the result and the normal."""
+    t, px, py, coarse, points, triangles, textures, surface, lighting, charts, rotation, position, focal, centre, scratch
+):  # fmt: skip
+    """Linear (B, G, R) of one sample, in scratch[1]; scratch: [3, 3] float64 for the colour, the result and the normal.
+
+    coarse: [H, W], one of the depth buffer's samples a pixel.
+    """
     colour, out, normal = scratch[0], scratch[1], scratch[2]
     a, b, c = triangles.faces[t, 0], triangles.faces[t, 1], triangles.faces[t, 2]
     w1, w2, w3, inverse_z = interpolation(points, a, b, c, px, py)
@@ -188,12 +192,17 @@ def _shade_sample(
     if normal[0] * vx + normal[1] * vy + normal[2] * vz < -0.2:  # the inside of an open garment
         normal[0], normal[1], normal[2] = -normal[0], -normal[1], -normal[2]
 
+    nx = rotation[0, 0] * normal[0] + rotation[1, 0] * normal[1] + rotation[2, 0] * normal[2]
+    ny = rotation[0, 1] * normal[0] + rotation[1, 1] * normal[1] + rotation[2, 1] * normal[2]
+    nz = rotation[0, 2] * normal[0] + rotation[1, 2] * normal[1] + rotation[2, 2] * normal[2]
+    n = float(SUBSAMPLES)
+    open_sky = openness(coarse, px / n, py / n, x, y, z, nx, ny, nz, focal / n, centre[0] / n, centre[1] / n)
     up = 0.5 + 0.5 * normal[2]
     ambient = lighting.ambient
     near_ground = 0.55 + 0.45 * min(max(wz, 0.0) / 0.5, 1.0)  # little light comes from below close to the floor
-    red = ambient[0, 0] * up + ambient[1, 0] * (1 - up) * near_ground
-    green = ambient[0, 1] * up + ambient[1, 1] * (1 - up) * near_ground
-    blue = ambient[0, 2] * up + ambient[1, 2] * (1 - up) * near_ground
+    red = (ambient[0, 0] * up + ambient[1, 0] * (1 - up) * near_ground) * open_sky
+    green = (ambient[0, 1] * up + ambient[1, 1] * (1 - up) * near_ground) * open_sky
+    blue = (ambient[0, 2] * up + ambient[1, 2] * (1 - up) * near_ground) * open_sky
     gloss_red = gloss_green = gloss_blue = 0.0
     lights = lighting.lights
     for q in range(len(lights)):
@@ -201,6 +210,7 @@ def _shade_sample(
         facing = (normal[0] * lx + normal[1] * ly + normal[2] * lz + wrap) / (1 + wrap)
         if facing <= 0:
             continue
+        facing *= 0.5 + 0.5 * open_sky  # lamps are no points
         if q == 0:
             facing *= shadow_at(lighting, wx, wy, wz, lighting.shadow_bias)
         red += facing * lights[q, 3]
@@ -256,6 +266,7 @@ def shade_pixels(
     group_kind, group_at, group_size = np.zeros((3, n * n), np.int64)
     group_z = np.zeros(n * n)
     half = n // 2
+    coarse = depth[half::n, half::n].copy()  # fits into the cache
     for y in range(region[0], region[1]):
         for x in range(region[2], region[3]):
             seen = _surfaces_seen(ids, depth, triangles.material, y * n, x * n)
@@ -263,8 +274,8 @@ def shade_pixels(
                 continue
             if seen == 1:
                 _shade_sample(
-                    ids[y * n + half, x * n + half], x * n + half + 0.5, y * n + half + 0.5, points, triangles, textures,
-                    surface, lighting, charts, rotation, position, focal, centre, scratch,
+                    ids[y * n + half, x * n + half], x * n + half + 0.5, y * n + half + 0.5, coarse, points, triangles,
+                    textures, surface, lighting, charts, rotation, position, focal, centre, scratch,
                 )  # fmt: skip
                 for k in range(3):
                     image[y, x, k] = scratch[1, k]
@@ -302,8 +313,8 @@ def shade_pixels(
                     continue
                 i, j = group_at[g] // n, group_at[g] % n
                 _shade_sample(
-                    ids[y * n + i, x * n + j], x * n + j + 0.5, y * n + i + 0.5, points, triangles, textures, surface,
-                    lighting, charts, rotation, position, focal, centre, scratch,
+                    ids[y * n + i, x * n + j], x * n + j + 0.5, y * n + i + 0.5, coarse, points, triangles, textures,
+                    surface, lighting, charts, rotation, position, focal, centre, scratch,
                 )  # fmt: skip
                 blue += scratch[1, 0] * group_size[g]
                 green += scratch[1, 1] * group_size[g]

@@ -13,6 +13,7 @@ from ddp_video.cli.main import main
 from ddp_video.errors import DataError
 from ddp_video.synthesis import accessories, furnishing, greenery, litter, props, vehicles, wardrobe
 from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
+from ddp_video.synthesis.occlusion import openness
 from ddp_video.synthesis.post import metered
 from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
 from ddp_video.synthesis.rotation import from_vector
@@ -132,6 +133,28 @@ def test_the_camera_meters_light():
 def volume(shape) -> float:
     corners = shape.vertices[shape.faces].astype(float)
     return np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+
+
+def _openness_beside_a_step(height: float) -> np.ndarray:
+    """[W / 2] on a wall at 3 m that faces the camera, left of another one that stands `height` m before it."""
+    focal, size = 300.0, 101
+    depth = np.full((size, size), 1 / 3.0, np.float32)
+    depth[:, size // 2 :] = 1 / (3.0 - height)
+    middle = size / 2
+
+    def at(column: int) -> float:
+        x = (column + 0.5 - middle) / focal * 3.0
+        return openness(depth, column + 0.5, middle, x, 0.0, 3.0, 0.0, 0.0, -1.0, focal, middle, middle)
+
+    return np.array([at(column) for column in range(size // 2)])
+
+
+def test_seams_are_dark_and_flat_or_distant_things_are_not():
+    assert (_openness_beside_a_step(0.0) == 1).all()
+    beside = _openness_beside_a_step(0.06)
+    assert beside[-1] < 0.9
+    assert (beside[:25] == 1).all()  # further than the reach
+    assert (_openness_beside_a_step(1.0) == 1).all()  # no halo around somebody before a wall
 
 
 def test_closed_shapes_face_outwards():

@@ -50,7 +50,7 @@ model_options = grouped(
     click.option(
         "--size",
         type=click.IntRange(min=64),
-        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's, to which larger frames are shrunk; up to 1.5 times that where people are small]",
+        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's; up to 1.5 times that where people are small]",
     ),
     click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
 )

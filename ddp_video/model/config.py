@@ -19,7 +19,7 @@ class ModelConfig:
     fpn_output_convs: bool  # 3x3 convs on the merged pyramid, as the paper's FPN has
     image_mean: tuple[float, float, float]  # RGB, 0..255: what the backbone's ImageNet weights were trained with
     image_std: tuple[float, float, float]
-    short_side: int  # px, to which larger frames are shrunk
+    short_side: int  # px, to which frames are resized
     charts: str = "ddp-video"  # whose U, V the weights speak: 'ddp-video' (our own) or 'densepose'
     body_context: bool = False  # the parts of a person attend to each other; not in the paper
     # Switches of the paper's ablation (table 2).

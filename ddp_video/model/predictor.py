@@ -23,7 +23,7 @@ from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, S
 
 SCORE_THRESHOLD = 0.5
 SURE_SCORE = 0.6  # of people whose height counts
-MAX_ENLARGEMENT = 4.0  # where a size is asked for
+MAX_ENLARGEMENT = 4.0  # of frames
 
 
 class DDPPredictor:
@@ -33,8 +33,8 @@ class DDPPredictor:
         model: left as it is; the predictor works on a copy of its own.
         device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
-        size: px, that the frames' short side is made, at most four times what it is. By default frames larger than the
-            model's size are shrunk to it, smaller ones are left, and `for_clip` may choose a larger size.
+        size: px, that the frames' short side is made, at most four times what it is; by default the model's, unless
+            `for_clip` chooses a larger one.
         score_threshold: least score of a person, 0..1.
         sparse_backend: 'torch', or 'spconv' on CUDA.
     """
@@ -85,7 +85,6 @@ class DDPPredictor:
             "precision": self.precision,
             "size": self.size,
             "size_by": self.size_by,
-            "enlargement": self.enlargement,
             "score_threshold": self.score_threshold,
             "sparse_backend": self.model.iuv_branch.backend,
         }
@@ -158,14 +157,9 @@ class DDPPredictor:
         other.size, other.size_by = size, "people"
         return other
 
-    @property
-    def enlargement(self) -> float:
-        """How many times larger than they are frames are made at most."""
-        return 1.0 if self.size_by == "model" else MAX_ENLARGEMENT
-
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) px that a frame (H, W) is resized to."""
-        scale = min(self.enlargement, self.size / min(frame_size))
+        scale = min(MAX_ENLARGEMENT, self.size / min(frame_size))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width
 

@@ -4,6 +4,10 @@ A person of 100 px has legs of a dozen px each, and on the stride-4 grid three c
 chart such people far better in enlarged frames: of the real points of a clip with people of 100 px, 69 % in its own size
 (576 px), 78 % at 720 px, 83 % at 864 px, no more at 1008 px; of three clips with people made 210 px tall, 84 % as they are,
 87 % at 1.25 times that, no more at 1.75 times.
+
+No frames are left smaller than the model's own size, whoever is in them: about the joints marked in 150 photographs of COCO of
+640 x 480, 52.6 % of the charts are right as they are, 55.3 % at 576 px (and 91.7 % of the joints found, not 87.5 %); in the same
+halved 44.9 % as they are, 48.5 % at 360 px, 49.5 % at 480 px, 52.1 % at 576 px.
 """
 
 from __future__ import annotations

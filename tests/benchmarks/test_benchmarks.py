@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and their front door opens."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -33,13 +34,13 @@ def test_a_tiny_run_prints_and_saves_its_tables(tmp_path):
         "--rounds",
         "1",
         "--scale",
-        "0.05",
+        "0.1",  # smaller, and somebody is three cells, whose normalisation blows up rounding
     ]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     saved = json.loads((tmp_path / "benchmarks.json").read_text())
     assert list(saved["tables"]) == ["stages", "whole", "sparse", "trunk", "goals"]
-    assert saved["machine"]["scale"] == 0.05
+    assert saved["machine"]["scale"] == 0.1
     for table in saved["tables"].values():
         assert table["title"] in result.output
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
@@ -69,7 +70,7 @@ def test_forced_predictors_find_the_people_of_the_scene(scene, make):
 
 def test_forced_masks_are_the_active_sites(scene):
     prediction = on(scene, DDPPredictor(random_ddp("ddp_lite"), "cpu", "fp32"))()
-    assert len(prediction.iuv) / (48 * 80) == pytest.approx(scene.share, abs=0.02)
+    assert len(prediction.iuv) / math.prod(prediction.grid.size) == pytest.approx(scene.share, abs=0.02)
     assert len(prediction.iuv.owner.unique()) == 6
 
 

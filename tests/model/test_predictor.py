@@ -78,7 +78,7 @@ def test_frames_side_by_side_equal_batches(model, two_threads):
 
 
 def test_sizes(model):
-    """Boxes come in px of the frame and the grid covers no padding. By itself the predictor enlarges nothing."""
+    """Boxes come in px of the frame and the grid covers no padding."""
     prediction = DDPPredictor(model, "cpu", "fp32", size=64).predict(frames(1, 130, 258))[0]
     assert prediction.grid.input_size == (64, 127)
     assert prediction.instances.mask_logits.shape[1:] == (16, 32)
@@ -87,15 +87,15 @@ def test_sizes(model):
     assert (boxes >= 0).all()
     assert (boxes <= torch.tensor([258, 130, 258, 130])).all()
     assert (boxes[:, 2] > 127).any()
-    assert DDPPredictor(model, "cpu", "fp32").predict(frames(1, 33, 40))[0].grid.input_size == (33, 40)
 
 
-def test_a_size_that_is_asked_for_also_enlarges(model):
+def test_small_frames_are_enlarged_within_reason(model):
+    assert DDPPredictor(model, "cpu", "fp32").input_size((432, 768)) == (576, 1024)
     predictor = DDPPredictor(model, "cpu", "fp32", size=128)
     prediction = predictor.predict(frames(1, 64, 80))[0]
     assert prediction.grid.input_size == (128, 160)
     assert (prediction.instances.boxes_xyxy <= torch.tensor([80, 64, 80, 64])).all()
-    assert predictor.input_size((1, 40)) == (4, 160)  # within reason
+    assert predictor.input_size((1, 40)) == (4, 160)
 
 
 def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, monkeypatch):
@@ -112,27 +112,27 @@ def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, mo
         return [FramePrediction(0, 0, 0.0, Grid((100, 160), (100, 160)), people, SparseIUV.empty())]
 
     monkeypatch.setattr(DDPPredictor, "predict", predict)
-    predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 100, 160)
+    predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 576, 640)
     least_size = 0
-    heights = 75, 90  # px of 100
+    heights = 180, 220  # px of 576
     small = predictor.for_clip(lambda: clip)
-    assert seen == [50]
-    assert small.input_size((100, 160)) == (320, 512)  # people of 240 px: 256 at most
+    assert seen == [288]
+    assert small.input_size((576, 640)) == (800, 889)  # people of 180 px: 256 at most
     assert small.model is predictor.model and small.describe()["size_by"] == "people"
-    assert predictor.input_size((100, 160)) == (100, 160)
-    heights = 4, 5
+    assert predictor.input_size((576, 640)) == (576, 640)
+    heights = 24, 30
     limit = 1.5 * predictor.size
     assert predictor.for_clip(lambda: clip).size == limit
     heights = 0, 0
     assert predictor.for_clip(lambda: clip).size == limit
-    heights = 250, 300
+    heights = 300, 400
     assert predictor.for_clip(lambda: clip) is predictor
     seen.clear()
-    least_size = 100
-    heights = 4, 5  # seen only in the clip's own size
+    least_size = 576
+    heights = 24, 30  # seen only in the clip's own size
     assert predictor.for_clip(lambda: clip).size == limit
-    assert seen == [50, 100]
-    least_size = 101
+    assert seen == [288, 576]
+    least_size = 577
     assert predictor.for_clip(lambda: clip) is predictor
     asked = DDPPredictor(model, "cpu", "fp32", size=64)
     assert asked.for_clip(lambda: pytest.fail("nothing depends on the frames")) is asked
@@ -150,7 +150,7 @@ def test_half_precision_is_close(model, precision):
 def test_nobody(model):
     prediction = DDPPredictor(model, "cpu", "fp32", score_threshold=1.0).predict(frames(2))[1]
     assert len(prediction.instances) == len(prediction.iuv) == 0
-    assert prediction.instances.mask_logits.shape == (0, 18, 28)
+    assert prediction.instances.mask_logits.shape == (0, *prediction.grid.size)
     empty = FrameBatch(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0), torch.zeros(0))
     assert DDPPredictor(model, "cpu").predict(empty) == []
 

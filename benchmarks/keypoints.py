@@ -4,12 +4,15 @@
 
 ANNOTATIONS is a COCO keypoints file (person_keypoints_val2017.json), IMAGES the folder with its pictures, of which those are
 taken that are there and not in weights/coco.tsv, what the weights learnt from. About a visible wrist, elbow, knee or ankle lie
-the two parts that meet there: right, where most of the charts are theirs; swapped, where most are the other side's.
+the two parts that meet there: right, where most of the charts are theirs; swapped, where most are the other side's. Joints
+that lie close to their twin (a tenth of the person's height) were often marked through the limb before them; the last row is
+without them.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -27,9 +30,11 @@ from ddp_video.structures import FrameBatch
 from ddp_video.teachers.annotated import AnnotatedPerson, read_annotated
 from ddp_video.teachers.marks import FIRST_OF, VISIBLE
 
+APART = "not close to its twin"
 LEARNT_FROM = Path(__file__).parents[1] / "weights/coco.tsv"
 LEAST_MARKS, LEAST_HEIGHT = 5, 32  # of a person who counts; px
 NEIGHBOURHOOD = 1 / 60  # of the person's height, half the side of the square that is looked at
+CLOSE = 1 / 10  # of it, to the same joint of the other side
 
 
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,12 +70,15 @@ def parts_of(predictor: DDPPredictor, image: np.ndarray) -> np.ndarray:
 
 
 def look(part: np.ndarray, person: AnnotatedPerson) -> Counter:
-    """How many visible joints there are, by kind ((kind, "joints")), and of these are found, right and swapped."""
+    """How many visible joints there are, by kind ((kind, "joints")), and of these are found, right and swapped; and of all
+    that are not close to their twin ((APART, "joints"))."""
     tally: Counter = Counter()
-    reach = max(1, round(NEIGHBOURHOOD * float(person.box[3] - person.box[1])))
+    height = float(person.box[3] - person.box[1])
+    reach = max(1, round(NEIGHBOURHOOD * height))
     for kind, meeting in JOINTS.items():
         for number, (side, other) in enumerate((SIDES, SIDES[::-1])):
             x, y, visible = person.points[FIRST_OF[kind] + number]
+            twin = person.points[FIRST_OF[kind] + 1 - number]
             if visible != VISIBLE:
                 continue
             column, row = int(x), int(y)
@@ -79,16 +87,18 @@ def look(part: np.ndarray, person: AnnotatedPerson) -> Counter:
             own, others = (
                 int(np.isin(seen, [PART_NAMES.index(f"{s} {name}") for name in meeting]).sum()) for s in (side, other)
             )
-            tally[kind, "joints"] += 1
-            tally[kind, "found"] += seen.size > 0
-            tally[kind, "right"] += own > others and 2 * own >= seen.size
-            tally[kind, "swapped"] += others > own and 2 * others >= seen.size
+            close = twin[2] > 0 and math.hypot(twin[0] - x, twin[1] - y) < CLOSE * height
+            for group in (kind,) if close else (kind, APART):
+                tally[group, "joints"] += 1
+                tally[group, "found"] += seen.size > 0
+                tally[group, "right"] += own > others and 2 * own >= seen.size
+                tally[group, "swapped"] += others > own and 2 * others >= seen.size
     return tally
 
 
 def table(tally: Counter, pictures: int) -> Table:
     rows = []
-    for kinds in (*((kind,) for kind in JOINTS), tuple(JOINTS)):
+    for kinds in (*((kind,) for kind in JOINTS), tuple(JOINTS), (APART,)):
         joints, *shares = (sum(tally[kind, what] for kind in kinds) for what in ("joints", "found", "right", "swapped"))
         name = kinds[0] if len(kinds) == 1 else "all"
         rows.append((name, joints, *(f"{100 * share / max(joints, 1):.1f} %" for share in shares)))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from click.testing import CliRunner
 
-from benchmarks.keypoints import JOINTS, LEARNT_FROM, look, main
+from benchmarks.keypoints import APART, JOINTS, LEARNT_FROM, look, main
 from ddp_video.charts import PART_NAMES
 from ddp_video.teachers.annotated import AnnotatedPerson
 
@@ -36,6 +36,9 @@ def test_charts_about_a_joint_are_right_swapped_or_neither():
     exchanged = marked | {f"k{LEFT_KNEE}": (70, 50), f"k{RIGHT_KNEE}": (20, 50)}
     assert look(part, person(**exchanged))["knee", "swapped"] == 2
     assert look(np.zeros_like(part), person(**marked))["knee", "found"] == 0
+    assert tally[APART, "joints"] == 3
+    beside = look(part, person(**marked | {f"k{RIGHT_KNEE}": (25, 50)}))  # behind the left one, within 24 px
+    assert (beside["knee", "joints"], beside["knee", "swapped"], beside[APART, "joints"]) == (2, 1, 1)
 
 
 def test_pictures_that_were_learnt_from_do_not_count(tmp_path):

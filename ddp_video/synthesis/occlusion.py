@@ -15,7 +15,7 @@ from numba import njit
 _REACH = 0.1  # m, from which things take away light
 _LEAST_PX = 1.0  # nearer neighbours tell nothing
 _RISE = 0.12  # sine of the angle above the surface that passes for flat: meshes have edges
-_STRENGTH = 1.3
+_STRENGTH = 5.2  # how much more than its share of the directions each neighbour takes away
 _DARKEST = 0.3
 _DIRECTIONS = np.array([(math.cos(a), math.sin(a)) for a in np.arange(6) * (math.pi / 3) + 0.2])
 _RADII = np.array([0.25, 0.6, 1.0, 0.4, 0.8, 0.3])  # of the reach, one for each direction
@@ -49,4 +49,4 @@ def openness(depth, px, py, x, y, z, nx, ny, nz, focal, centre_x, centre_y):
             rise = (dx * nx + dy * ny + dz * nz) / length - _RISE
             if rise > 0:
                 blocked += rise * (1 - length / (2 * _REACH))
-    return max(1 - _STRENGTH * 4 / len(_RADII) * blocked, _DARKEST)
+    return max(1 - _STRENGTH / len(_RADII) * blocked, _DARKEST)

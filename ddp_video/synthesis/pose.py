@@ -71,12 +71,7 @@ class PoseMaker:
 
     def __init__(self, rig: Rig):
         self.rig = rig
-        self._hinge, self._elbow_at_rest = {}, 0.0
-        for side in "LR":
-            upper, lower = rig.limb_axis(f"arm.{side}"), rig.limb_axis(f"forearm.{side}")
-            axis = np.cross(upper, lower)
-            self._hinge[side] = axis / np.linalg.norm(axis)
-            self._elbow_at_rest = math.acos(upper @ lower)
+        self._elbow = {side: rig.elbow(side) for side in "LR"}
         bones, offsets, radii = zip(*_KEEP_OUT, strict=True)
         self._sphere_bone = np.array([rig.index[b] for b in bones])
         self._sphere = np.stack([rig.head(b) + np.array(o) for b, o in zip(bones, offsets, strict=True)])
@@ -98,7 +93,8 @@ class PoseMaker:
         forearm = self.rig.limb_axis(f"forearm.{side}")
         keys[KEY[f"collar.{side}"]] = to_vector(collar)
         keys[KEY[f"arm.{side}"]] = to_vector(collar.T @ swing(axis, target) @ from_vector(axis * sign * twist))
-        keys[KEY[f"forearm.{side}"]] = self._hinge[side] * (elbow - self._elbow_at_rest)
+        hinge, at_rest = self._elbow[side]
+        keys[KEY[f"forearm.{side}"]] = hinge * (elbow - at_rest)
         keys[KEY[f"hand.{side}"]] = forearm * sign * turn
 
     def random_arms(self, keys: np.ndarray, rng: np.random.Generator) -> None:

@@ -140,12 +140,11 @@ class RestingHands:
         cosine = along / distance
         direction = cosine * way + math.sqrt(1 - cosine**2) * outwards
         onwards = (target - shoulder - first * direction) / second
-        hinge = np.cross(upper, lower)
         turned = _frame(direction, onwards) @ _frame(upper, lower).T
-        bend = math.acos(np.clip(direction @ onwards, -1, 1)) - math.acos(np.clip(upper @ lower, -1, 1))
+        hinge, at_rest = self.rig.elbow(side)
         keys[KEY[f"collar.{side}"]] = 0
         keys[KEY[f"arm.{side}"]] = to_vector(turned)
-        keys[KEY[f"forearm.{side}"]] = hinge / np.linalg.norm(hinge) * bend
+        keys[KEY[f"forearm.{side}"]] = hinge * (math.acos(np.clip(direction @ onwards, -1, 1)) - at_rest)
         keys[KEY[f"hand.{side}"]] = lower * twist * (1 if side == "L" else -1)
         return True
 

@@ -197,6 +197,12 @@ class Rig:
         }[name]
         return self.direction(f"{start}.{side}", f"{end}.{side}")
 
+    def elbow(self, side: str) -> tuple[np.ndarray, float]:
+        """Unit axis [3] about which an elbow bends, and how far from straight it is bent at rest, radians."""
+        upper, lower = self.limb_axis(f"arm.{side}"), self.limb_axis(f"forearm.{side}")
+        axis = np.cross(upper, lower)
+        return axis / np.linalg.norm(axis), math.acos(upper @ lower)
+
     def spread(self, keys: np.ndarray, curls: np.ndarray) -> np.ndarray:
         """Local rotations of all bones.
 

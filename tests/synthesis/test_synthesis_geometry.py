@@ -122,7 +122,8 @@ def test_made_up_arms_stay_out_of_the_trunk_and_elbows_bend_forward(real):
         poses.random_arms(keys, np.random.default_rng([5, k]))
         clear += poses._arms_are_clear(keys, _TOUCHING)
         for side in "LR":
-            bend = keys[KEY[f"forearm.{side}"]] @ poses._hinge[side] + poses._elbow_at_rest
+            hinge, at_rest = real.model.rig.elbow(side)
+            bend = keys[KEY[f"forearm.{side}"]] @ hinge + at_rest
             assert 0.02 < bend < 2.7
     assert clear >= 38
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ddp_video.synthesis.resting import RestingHands
-from ddp_video.synthesis.rig import KEY, KEYS, Rig, skinning_matrices
+from ddp_video.synthesis.rig import KEY, KEYS, Rig, carried
 from ddp_video.synthesis.rotation import about_axis, from_vector, swing, to_vector
 
 # Spheres that arms must stay out of: bone that carries it, offset from its head (m, canonical), radius.
@@ -122,16 +122,12 @@ class PoseMaker:
 
     def _arms_are_clear(self, keys: np.ndarray, clearance: float) -> bool:
         """Whether elbows, forearms and hands stay so far (m) outside the trunk and head."""
-        matrices = skinning_matrices(self.rig.spread(keys, np.zeros((10, 3))), self.rig.heads, self.rig.parents)
-
-        def posed(bones: np.ndarray, points: np.ndarray) -> np.ndarray:
-            return np.einsum("nij,nj->ni", matrices[bones, :, :3], points) + matrices[bones, :, 3]
-
-        spheres = posed(self._sphere_bone, self._sphere)
+        matrices = self.rig.matrices(keys)
+        spheres = carried(matrices[self._sphere_bone], self._sphere)
         for side in "LR":
             names = [f"{n}.{side}" for n in ("lowerarm01", "wrist", "finger3-1", "finger3-3")]
             index = np.array([self.rig.index[n] for n in names])
-            joints = posed(index, self.rig.heads[index])
+            joints = carried(matrices[index], self.rig.heads[index])
             steps = np.linspace(0, 1, 4)[:, None]
             line = np.concatenate([a + (b - a) * steps for a, b in itertools.pairwise(joints)])
             distance = np.linalg.norm(line[:, None] - spheres, axis=-1)

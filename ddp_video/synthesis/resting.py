@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddp_video.synthesis.rig import KEY, Rig, skinning_matrices
+from ddp_video.synthesis.rig import KEY, Rig, carried
 from ddp_video.synthesis.rotation import to_vector
 
 _PALM = 0.07  # m beyond the wrist
@@ -95,7 +95,7 @@ class RestingHands:
 
     def lay(self, keys: np.ndarray, rng: np.random.Generator) -> bool:
         """Turn one arm or both (keys [19, 3], in place) so that the palm rests somewhere; False where that is out of reach."""
-        matrices = skinning_matrices(self.rig.spread(keys, np.zeros((10, 3))), self.rig.heads, self.rig.parents)
+        matrices = self.rig.matrices(keys)
         if rng.random() < _BOTH:
             pairs = list(_PAIRS)
             rests = dict(zip("LR", pairs[rng.choice(len(pairs), p=list(_PAIRS.values()))], strict=True))
@@ -110,7 +110,7 @@ class RestingHands:
         mirrored = np.array([1.0 if side == "L" else -1.0, 1.0, 1.0])
         bone = rest.bone.format(side)
         place = np.array(rest.place) + offset * rest.spread + rng.normal(0, _APART, 3)
-        world = _moved(matrices[self.rig.index[bone]], self.rig.head(bone) + place * mirrored)
+        world = carried(matrices[self.rig.index[bone]], self.rig.head(bone) + place * mirrored)
         chest = matrices[self._chest]
         target = chest[:, :3].T @ (world - chest[:, 3])
         pole = (np.array(rest.pole) + rng.normal(0, 0.2, 3)) * mirrored
@@ -154,7 +154,3 @@ def _frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     normal = np.cross(first, second)
     normal /= max(np.linalg.norm(normal), 1e-9)
     return np.stack([first, normal, np.cross(first, normal)], 1)
-
-
-def _moved(matrix: np.ndarray, point: np.ndarray) -> np.ndarray:
-    return matrix[:, :3] @ point + matrix[:, 3]

@@ -221,6 +221,10 @@ class Rig:
         _spread(frames, bends, self._tables, local)
         return local.reshape(*keys.shape[:-2], len(self.bones), 3, 3)
 
+    def matrices(self, keys: np.ndarray) -> np.ndarray:
+        """`skinning_matrices` [B, 3, 4] of keys [19, 3], the fingers straight."""
+        return skinning_matrices(self.spread(keys, np.zeros((len(FINGERS), 3))), self.heads, self.parents)
+
     def keys_from_local(self, local: dict[str, np.ndarray]) -> np.ndarray:
         """Key rotation vectors [19, 3] of a pose given bone by bone (missing bones at rest)."""
 
@@ -281,6 +285,11 @@ def skinning_matrices(local, heads, parents):
             shift[b, i] = moved
             out[b, i, 3] = moved
     return out
+
+
+def carried(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where bones' matrices [..., 3, 4] of `skinning_matrices` take points [..., 3] of the body at rest."""
+    return np.einsum("...ij,...j->...i", matrices[..., :3], points) + matrices[..., 3]
 
 
 def align_limb(parent_alignment: np.ndarray, rest: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -164,13 +164,13 @@ class SceneMaker:
             return np.stack([actor.points(t, self.model)[chosen] for t in moments]) - np.append(actor.place, 0)
 
         gap = _ELBOW_TO_ELBOW if rows else _GAP
-        seats = _seats(rng) if rows else ()
+        places = _in_rows(rng, first.place) if rows else _anywhere(rng, camera, distance)
         placed: list[Actor] = []
         taken = [outline(first) + np.append(first.place, 0)]
         for actor in others:
             points = outline(actor)
             for _ in range(12):
-                place = first.place + next(seats) if rows else _anywhere(rng, camera, distance)
+                place = next(places)
                 moved = points + np.append(place, 0)
                 near_camera = np.linalg.norm(moved - camera.position, axis=-1).min() < 0.35
                 if not near_camera and all(closest(moved, other) > gap for other in taken):
@@ -205,19 +205,20 @@ class SceneMaker:
         return np.array(lights, np.float32), np.stack([above, below]).astype(np.float32)
 
 
-def _anywhere(rng: np.random.Generator, camera: Camera, distance: float) -> np.ndarray:
-    """[2] a place on the ground in view, about as far as the first person."""
-    away = distance * math.exp(rng.uniform(math.log(0.7), math.log(1.6 if distance > 8 else 2.4)))
-    side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
-    return camera.position[:2] + np.array([side, away])
+def _anywhere(rng: np.random.Generator, camera: Camera, distance: float) -> Iterator[np.ndarray]:
+    """[2] places on the ground in view, about as far as the first person."""
+    while True:
+        away = distance * math.exp(rng.uniform(math.log(0.7), math.log(1.6 if distance > 8 else 2.4)))
+        side = rng.uniform(-1.1, 1.1) * camera.view[0] * away
+        yield camera.position[:2] + np.array([side, away])
 
 
-def _seats(rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """[2] one place after the other in rows, from that of the first person, who stands in the first row."""
+def _in_rows(rng: np.random.Generator, first: np.ndarray) -> Iterator[np.ndarray]:
+    """[2] places in rows, one after the other; in the first of them stands somebody already, at `first`."""
     wide, spacing, depth = int(rng.integers(3, 7)), rng.uniform(0.36, 0.6), rng.uniform(0.4, 0.8)
     middle = int(rng.integers(wide))
     for row in itertools.count():
         for column in range(wide):
             if (row, column) != (0, middle):
                 across = column - middle + row % 2 / 2  # those behind look between those before them
-                yield np.array([across * spacing, row * depth]) + rng.normal(0, 0.04, 2)
+                yield first + np.array([across * spacing, row * depth]) + rng.normal(0, 0.04, 2)

@@ -150,7 +150,7 @@ def test_half_precision_is_close(model, precision):
 def test_nobody(model):
     prediction = DDPPredictor(model, "cpu", "fp32", score_threshold=1.0).predict(frames(2))[1]
     assert len(prediction.instances) == len(prediction.iuv) == 0
-    assert prediction.instances.mask_logits.shape == (0, *prediction.grid.size)
+    assert prediction.instances.mask_logits.shape == (0, 70, 110)
     empty = FrameBatch(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0), torch.zeros(0))
     assert DDPPredictor(model, "cpu").predict(empty) == []
 

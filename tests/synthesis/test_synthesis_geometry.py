@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
-from ddp_video.synthesis import resting, rotation, scene
+from ddp_video.synthesis import pose, resting, rotation, scene
 from ddp_video.synthesis.charts import PARTS, chart_points
-from ddp_video.synthesis.pose import _TOUCHING, PoseMaker
+from ddp_video.synthesis.pose import PoseMaker
 from ddp_video.synthesis.rig import KEY, KEYS, mirror, skinning_matrices
 from ddp_video.synthesis.tailor import Cut, Skirt, Tailor
 
@@ -114,13 +114,15 @@ def test_charts_cover_the_body_with_all_24(toy):
     assert max(u.max(), v.max()) <= 1
 
 
-def test_made_up_arms_stay_out_of_the_trunk_and_elbows_bend_forward(real):
+@pytest.mark.parametrize(("resting_odds", "clearance"), [(0.0, pose._CLEARANCE), (1.0, pose._TOUCHING)])
+def test_made_up_arms_stay_out_of_the_trunk_and_elbows_bend_forward(real, monkeypatch, resting_odds, clearance):
+    monkeypatch.setattr(pose, "_RESTING", resting_odds)
     poses = PoseMaker(real.model.rig)
     clear = 0
     for k in range(40):
         keys = np.zeros((len(KEYS), 3))
         poses.random_arms(keys, np.random.default_rng([5, k]))
-        clear += poses._arms_are_clear(keys, _TOUCHING)
+        clear += poses._arms_are_clear(keys, clearance)
         for side in "LR":
             hinge, at_rest = real.model.rig.elbow(side)
             bend = keys[KEY[f"forearm.{side}"]] @ hinge + at_rest

@@ -27,7 +27,7 @@ BOX_SHARE = 0.5  # of masks' overlap that boxes' counts: those of people who cro
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
 # What a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours.
 NEARNESS = 0.5
-MAX_SIZE_RATIO = 1.8
+MAX_GROWTH, MAX_SHRINKING = 1.8, 3.0  # of his size; who comes back may be half hidden or cut off by the border
 # Share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt.
 CROWDED = 0.3
 
@@ -38,14 +38,16 @@ VELOCITY_MEMORY, APPEARANCE_MEMORY = 0.7, 0.97  # of exponential means
 class _People:
     """What is known of K people, one row each. Arrays are replaced, never written into.
 
-    box [K, 4] and velocity [K, 2]: px and px a frame. looks [K, appearance.COLUMNS]. mask [K, P] bool on the grid of the
-    last frame; seen [K] number of the frame it was last seen in; age [K] frames it was seen in.
+    box [K, 4] and velocity [K, 2]: px and px a frame. looks [K, appearance.COLUMNS] and size [K], px: as they mostly were.
+    mask [K, P] bool on the grid of the last frame; seen [K] number of the frame it was last seen in; age [K] frames it was
+    seen in.
     """
 
     track_id: np.ndarray
     box: np.ndarray
     velocity: np.ndarray
     looks: np.ndarray
+    size: np.ndarray
     mask: np.ndarray
     seen: np.ndarray
     age: np.ndarray
@@ -171,11 +173,13 @@ def _describe(prediction: FramePrediction, frame_rgb: np.ndarray, frame: int) ->
     """The people of one frame, not yet identified nor in motion."""
     instances = prediction.instances
     count = len(instances)
+    box = instances.boxes_xyxy.cpu().numpy().astype(np.float64)
     return _People(
         track_id=np.zeros(count, np.int64),
-        box=instances.boxes_xyxy.cpu().numpy().astype(np.float64),
+        box=box,
         velocity=np.zeros((count, 2)),
         looks=appearance.describe(prediction, frame_rgb),
+        size=np.sqrt(np.maximum(boxes.area(box), 1)),
         mask=(instances.mask_logits > 0).flatten(1).cpu().numpy(),
         seen=np.full(count, frame),
         age=np.ones(count, np.int64),
@@ -188,13 +192,14 @@ def _remember(found: _People, known: _People, match: np.ndarray) -> _People:
     if not old.any():
         return found
     past = known[match[old]]
-    velocity, looks, age = found.velocity.copy(), found.looks.copy(), found.age.copy()
+    velocity, looks, size, age = (getattr(found, name).copy() for name in ("velocity", "looks", "size", "age"))
     velocity[old] = VELOCITY_MEMORY * past.velocity + (1 - VELOCITY_MEMORY) * found.velocity[old]
     memory = np.minimum(past.age / (past.age + 1), APPEARANCE_MEMORY)
-    memory = np.where(_crowding(found.box)[old] > CROWDED, 1.0, memory)[:, None]
-    looks[old] = memory * past.looks + (1 - memory) * found.looks[old]
+    memory = np.where(_crowding(found.box)[old] > CROWDED, 1.0, memory)
+    looks[old] = memory[:, None] * past.looks + (1 - memory[:, None]) * found.looks[old]
+    size[old] = memory * past.size + (1 - memory) * found.size[old]
     age[old] = past.age + 1
-    return replace(found, velocity=velocity, looks=looks, age=age)
+    return replace(found, velocity=velocity, looks=looks, size=size, age=age)
 
 
 def _join(a: _People, b: _People) -> _People:
@@ -232,12 +237,12 @@ def _similarity(known: _People, found: _People, carried: np.ndarray, colours: np
     expected = known.box + np.tile(known.velocity, 2) * unseen
     overlap = np.maximum(carried, BOX_SHARE * boxes.iou(expected, found.box))
 
-    known_size, found_size = _size(known.box)[:, None], _size(found.box)
-    larger, smaller = np.maximum(known_size, found_size), np.minimum(known_size, found_size)
-    distance = np.linalg.norm(_centre(expected)[:, None] - _centre(found.box), axis=2) / larger
+    size = known.size[:, None]
+    distance = _distance(expected, found.box) / np.maximum(size, found.size)
     reach = np.minimum(REACH + REACH_PER_FRAME * (unseen - 1), MAX_REACH)
 
-    back = (distance < reach) & (larger < MAX_SIZE_RATIO * smaller) & (colours > 0)
+    same_size = (found.size < MAX_GROWTH * size) & (size < MAX_SHRINKING * found.size)
+    back = (distance < reach) & same_size & (colours > 0)
     possible = np.where(in_sight, overlap >= MIN_OVERLAP, back)
     place = np.where(in_sight, overlap, NEARNESS * (1 - distance / reach))
     return possible * np.maximum(place + colours, 1e-3)
@@ -255,9 +260,13 @@ def _crowding(box: np.ndarray) -> np.ndarray:
     return both.max(1, initial=0) / np.maximum(boxes.area(box), 1)
 
 
-def _centre(box: np.ndarray) -> np.ndarray:
-    return (box[:, :2] + box[:, 2:]) / 2
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[K, N] px from boxes to boxes: of either axis, from edge to edge or middle to middle, whichever lie nearest.
 
+    Of somebody half hidden the middle is not where it was, but one of the edges is.
+    """
 
-def _size(box: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(boxes.area(box), 1))
+    def places(box):
+        return np.stack([box[:, :2], (box[:, :2] + box[:, 2:]) / 2, box[:, 2:]])
+
+    return np.linalg.norm(np.abs(places(a)[:, :, None] - places(b)[:, None]).min(0), axis=2)

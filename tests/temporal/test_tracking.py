@@ -72,6 +72,23 @@ def test_an_id_survives_occlusion(clip, gap):
     assert ids == [[1]] * 4 + [[]] * gap + [[1]] * 2
 
 
+@pytest.mark.parametrize("found", ["until little is left", "when little is out"])
+def test_who_was_half_hidden_before_or_after_nobody_saw_him_keeps_his_id(clip, make_prediction, found):
+    """Walks past behind somebody. What shows of him is found, in one case on one side only until he is whole again."""
+    front, behind = 15, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28]
+    unseen = range(14, 26) if found == "until little is left" else range(6, 18)
+    _, frames = clip([[front] * len(behind), behind])
+    predictions = []
+    for index, left in enumerate(behind):
+        visible = [x for x in range(left, left + WIDTH) if not front <= x < front + WIDTH]
+        people = [(8, front, 8 + HEIGHT, front + WIDTH)]
+        if left not in unseen:
+            people.append((8, visible[0], 8 + HEIGHT, visible[-1] + 1))
+        predictions.append(make_prediction(GRID, people, index=index))
+    ids = ids_of(predictions, frames)
+    assert ids == [[1] if left in unseen else [1, 2] for left in behind]
+
+
 def test_an_id_does_not_survive_for_ever(clip):
     ids = ids_of(*clip([[5, 5] + [None] * (MAX_OCCLUSION + 1) + [5]]))
     assert ids[-1] == [2]

@@ -20,6 +20,7 @@ from ddp_video.synthesis.textures import TextureBank
 
 FAR = 1e4  # m, depth of the sky
 _MAX_LEVELS = 6
+_OF_FIRST_LAMP = 0.5  # share of a photograph's light that a cast shadow takes away
 
 
 class Planes(NamedTuple):
@@ -106,6 +107,18 @@ def _plane_light(planes, lighting, unshadowed, key):
                     unshadowed[s, k] += share * lights[q, 3 + k]
 
 
+@njit(cache=True, fastmath=True, forceinline=True)
+def _touched(contact, frame, x, y):
+    """Darkness 0..1 of a point of the ground by what stands close to it, bilinear."""
+    row, column = (y - frame[1]) * frame[2], (x - frame[0]) * frame[2]
+    if not (1 <= row < contact.shape[0] - 1 and 1 <= column < contact.shape[1] - 1):
+        return 0.0
+    i, j = int(row - 0.5), int(column - 0.5)
+    fy, fx = row - 0.5 - i, column - 0.5 - j
+    top = contact[i, j] * (1 - fx) + contact[i, j + 1] * fx
+    return top * (1 - fy) + (contact[i + 1, j] * (1 - fx) + contact[i + 1, j + 1] * fx) * fy
+
+
 @njit(cache=True, fastmath=True)
 def draw_planes(
     planes, sky, lighting, contact, contact_frame, rotation, position, focal, ids, hidden_too, image, depth
@@ -175,12 +188,11 @@ def draw_planes(
                     dark = 0.85 + 0.3 * stain_at(
                         lighting.stains, wx * 0.11, wy * 0.11
                     )  # large stains break the repeats
-                    row, column = (wy - contact_frame[1]) * contact_frame[2], (wx - contact_frame[0]) * contact_frame[2]
-                    if 1 <= row < contact.shape[0] - 1 and 1 <= column < contact.shape[1] - 1:
-                        i, j = int(row - 0.5), int(column - 0.5)
-                        fy, fx = row - 0.5 - i, column - 0.5 - j
-                        top = contact[i, j] * (1 - fx) + contact[i, j + 1] * fx
-                        dark *= 1 - top * (1 - fy) - (contact[i + 1, j] * (1 - fx) + contact[i + 1, j + 1] * fx) * fy
+                    dark *= 1 - _touched(contact, contact_frame, wx, wy)
+            elif dz * nearest < -position[2]:  # the ground of a photograph is where people stand, or they would float
+                wx, wy = position[0] - position[2] / dz * dx, position[1] - position[2] / dz * dy
+                dark = 1 - _touched(contact, contact_frame, wx, wy)
+                dark *= 1 - _OF_FIRST_LAMP * (1 - shadow_at(lighting, wx, wy, 0.0, 0.02))
             for k in range(3):
                 light = (unshadowed[hit, 2 - k] + share * key[hit, 2 - k]) * dark
                 image[y, x, k] = (colour[k] * planes.tint[hit, k]) ** 2 * light

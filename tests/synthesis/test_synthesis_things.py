@@ -13,7 +13,10 @@ from ddp_video.cli.main import main
 from ddp_video.errors import DataError
 from ddp_video.synthesis import accessories, furnishing, greenery, litter, props, vehicles, wardrobe
 from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
+from ddp_video.synthesis.camera import Camera
+from ddp_video.synthesis.lamps import Lighting
 from ddp_video.synthesis.occlusion import openness
+from ddp_video.synthesis.planes import Backdrop, draw_planes
 from ddp_video.synthesis.post import metered
 from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
 from ddp_video.synthesis.rotation import from_vector
@@ -128,6 +131,30 @@ def test_the_camera_meters_light():
 
 
 # ---------------------------------------------------------------- shapes
+
+
+def test_who_stands_before_a_photograph_darkens_its_ground():
+    camera = Camera.looking(np.array([0, 0, 1.6]), np.array([0, 4, 0.6]), 0.1, 1.2, 1.0)
+    backdrop = Backdrop("photograph", np.zeros((2, 3)))
+    backdrop.add(np.full((32, 32, 3), 255, np.uint8), (-20, 10, -20), (1, 0, 0), (0, 0, 1), 40, 40, lit=False)
+    shadow_map = np.zeros((1, 1), np.float32)
+    lamp = np.array([[0, 0, 1, 1, 1, 1, 0]], np.float32)
+    lighting = Lighting(lamp, np.ones((2, 3), np.float32), shadow_map, np.zeros((3, 4)), 0.02, 0.0, shadow_map, 0.0)
+    contact = np.zeros((20, 20), np.float32)
+    contact[8:12, 8:12] = 0.5  # 40 cm around (0, 4)
+    light = np.zeros((96, 96, 3), np.float32)
+    draw_planes(
+        backdrop.planes(), backdrop.sky, lighting, contact, np.array([-1, 3, 10.0]), camera.rotation, camera.position,
+        96 * camera.focal, np.full((288, 288), -1, np.int32), False, light, np.zeros((96, 96), np.float32),
+    )  # fmt: skip
+
+    def at(*point):
+        right, down, away = (np.array(point) - camera.position) @ camera.rotation
+        return light[int(48 + 96 * camera.focal * down / away), int(48 + 96 * camera.focal * right / away)]
+
+    assert at(0, 4, 0) == pytest.approx(0.5, abs=0.01)
+    for elsewhere in ((0, 4, 1.2), (1, 4, 0), (0, 2.5, 0)):  # above it, beside it, before it
+        assert at(*elsewhere) == pytest.approx(1.0, abs=0.01)
 
 
 def volume(shape) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ddp_video.data.sample import IGNORE, Sample
+from ddp_video.data.sample import Sample, named
 from ddp_video.errors import DataError, NoPicturesError
 from ddp_video.ordering import natural_key
 
@@ -59,7 +59,7 @@ class DenseFolder:
         if not image.shape[:2] == iuv.shape[:2] == instance.shape:
             raise DataError(f"{stem}: picture and label maps differ in size")
         part = np.ascontiguousarray(iuv[..., 0])
-        people = int(np.where(instance == IGNORE, 0, instance).max())
+        people = int(named(instance).max())
         return Sample(image, instance, part > 0, np.ones(people, bool), part, np.ascontiguousarray(iuv[..., 1:]))
 
 

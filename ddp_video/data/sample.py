@@ -16,6 +16,11 @@ UNLABELLED = 255  # in a part map: nothing is known about this cell
 UNKNOWN_UV = 0  # U and V both, where the chart is known: where on it is not
 
 
+def named(instance: np.ndarray) -> np.ndarray:
+    """An instance map of those people alone who are to be found: nobody (0) in the place of IGNORE."""
+    return np.where(instance == IGNORE, 0, instance)
+
+
 def knows_uv(uv: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """[...] bool of U and V [..., 2]: whether it is known where on the chart a place lies."""
     return (uv != UNKNOWN_UV).any(-1)

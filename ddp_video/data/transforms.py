@@ -12,7 +12,7 @@ from scipy import ndimage
 from ddp_video.charts import MIRROR_FLIPS_U
 from ddp_video.data.choices import MIRRORED
 from ddp_video.data.photometric import photometric
-from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample, knows_uv
+from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample, knows_uv, named
 from ddp_video.structures import STRIDE
 
 _LEAST_FIT = 0.75  # least scale of a crop around a person, of that at which the picture's short side fills the crop
@@ -111,7 +111,7 @@ def _random_matrix(sample: Sample, size: int, augmentation: Augmentation, rng: n
 
 def _random_person(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
     """Lowest and highest (x, y) px of somebody, None where nobody is labelled."""
-    people = np.where(sample.instance == IGNORE, 0, sample.instance)
+    people = named(sample.instance)
     found = [box for box in ndimage.find_objects(people) if box]
     if not found:
         return None
@@ -265,7 +265,7 @@ def _finish(layers: _Layers, widen: int, rng: np.random.Generator | None = None,
     widen: cells by which the sites outgrow the masks. rng: draws how ragged they are; None: not at all.
     """
     count = len(layers.has_dense)
-    people = np.where(layers.instance == IGNORE, 0, layers.instance)
+    people = named(layers.instance)
     found = ndimage.find_objects(people, max_label=count) if count else []
     cells = np.bincount(layers.cells.ravel(), minlength=256)[1 : count + 1]
     kept = np.array([s is not None and n >= min_cells for s, n in zip(found, cells, strict=True)], bool)
@@ -278,7 +278,7 @@ def _finish(layers: _Layers, widen: int, rng: np.random.Generator | None = None,
         np.float32,
     ).reshape(-1, 4)
 
-    owner = np.where(instance == IGNORE, 0, instance)
+    owner = named(instance)
     part = np.where(instance == IGNORE, np.uint8(UNLABELLED), layers.part)
     for _ in range(widen):
         owner = np.where(owner > 0, owner, cv2.dilate(owner, np.ones((3, 3), np.uint8)))

@@ -14,7 +14,7 @@ from ddp_video.data.choices import is_chart
 from ddp_video.data.coco_file import by_image, read_coco
 from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
 from ddp_video.data.folder import DenseFolder, is_held_out, read_image
-from ddp_video.data.sample import IGNORE, knows_uv
+from ddp_video.data.sample import IGNORE, knows_uv, named
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
 from ddp_video.structures import DensePose
@@ -64,7 +64,7 @@ class DenseLabels:
         """The picture's labels as the dense pose that they are: nobody and no chart where nothing certain is known."""
         sample = self._pictures[index]
         part = np.where(is_chart(sample.part), sample.part, 0)
-        instance = np.where(sample.instance == IGNORE, 0, sample.instance).astype(np.int32)
+        instance = named(sample.instance).astype(np.int32)
         uv = torch.from_numpy(sample.uv.transpose(2, 0, 1) / np.float32(255))
         return DensePose(torch.from_numpy(part), uv, torch.from_numpy(instance))
 

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from ddp_video.boxes import iou
 from ddp_video.data.choices import is_chart
 from ddp_video.data.folder import read_image
-from ddp_video.data.sample import IGNORE
+from ddp_video.data.sample import IGNORE, named
 from ddp_video.errors import DataError, OutputError
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.structures import STRIDE
@@ -124,7 +124,7 @@ def label_folder(
             if _is_worth_it(labels):
                 write_maps(picture, maps, labels)
                 written += 1
-                people += int(np.where(labels.instance == IGNORE, 0, labels.instance).max())
+                people += int(named(labels.instance).max())
             else:
                 skipped += 1
         progress(done, len(pictures))

@@ -50,6 +50,8 @@ class Suspicions:
         """
         fit = np.diag(likeness)
         gain = likeness + likeness.T - fit - fit[:, None] - SLACK
+        unseen = ~likeness.any(0)
+        gain[np.ix_(unseen, unseen)] = 0  # of two of whom nothing is seen nothing is learnt
         row = {int(number): n for n, number in enumerate(track_id)}
         near = {tuple(sorted((int(track_id[i]), int(track_id[j])))) for i, j in np.argwhere(possible) if i != j}
         pairs = {}

@@ -105,7 +105,7 @@ class Tracker:
 
     def _identify(self, known: _People, found: _People, flow: Flow | None, cell_px: tuple[float, float]) -> _People:
         match = np.full(len(found), -1)
-        if len(known) and len(found):
+        if len(known):
             found = replace(found, velocity=_motion(found.mask, flow, cell_px))
             carried = _mask_iou(_carry(known.mask, flow), found.mask) * (known.seen == self._frame - 1)[:, None]
             colours = appearance.likeness(known.looks, found.looks)
@@ -130,9 +130,11 @@ class Tracker:
         carried, colours, score: [K, N], see `_similarity`.
         """
         here = column >= 0
-        likeness = colours[:, column].clip(0, 1) * here
+        carried, colours, score = (np.pad(table, ((0, 0), (0, 1))) for table in (carried, colours, score))  # -1: nobody
         unsettled = here & (carried[np.arange(len(known)), column] < SETTLED)
-        exchanges = self._suspicions.update(known.track_id, likeness, (score[:, column] > 0) & here, unsettled)
+        exchanges = self._suspicions.update(
+            known.track_id, colours[:, column].clip(0, 1), score[:, column] > 0, unsettled
+        )
         for a, b, _ in exchanges:
             rows = np.flatnonzero((known.track_id == a) | (known.track_id == b))
             column[rows] = column[rows[::-1]]

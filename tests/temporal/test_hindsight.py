@@ -35,6 +35,12 @@ def test_the_frame_in_which_somebody_was_not_where_he_was_expected_belongs_to_it
     assert suspicions.update(IDS, looks(0.3, 0.8), MET, NOBODY) == [(3, 7, 2)]
 
 
+def test_frames_in_which_neither_is_seen_count_and_tell_nothing():
+    suspicions = Suspicions()
+    found = [suspicions.update(IDS, frame, MET, NOBODY) for frame in (looks(0.3, 0.8), looks(0, 0), looks(0.3, 0.8))]
+    assert found == [[], [], [(3, 7, 2)]]
+
+
 def test_evidence_begins_with_a_meeting_and_outlives_it():
     apart = np.eye(3, dtype=bool)
     never_met = Suspicions()

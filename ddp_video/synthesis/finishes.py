@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ddp_video.synthesis import materials as m
-from ddp_video.synthesis.colours import EYES, cloth_colour
+from ddp_video.synthesis.colours import EYES, cloth_colour, ends_of_hair
 from ddp_video.synthesis.identity import Identity
 from ddp_video.synthesis.outfits import Levels
+
+_ENDS_BELOW = (0.5, 0.68)  # canonical height, m: from the shoulders to the eyes
 
 
 def _row(kind: int, specular: float, shininess: float) -> np.ndarray:
@@ -90,6 +92,8 @@ def garment(
     if kind in ("hair", "brow"):
         row = _row(m.HAIR, *((rng.uniform(0.01, 0.06), 14) if kind == "hair" else (0, 1)))
         row[m.TINT], row[m.UPPER : m.UPPER + 3] = rng.uniform(0.4, 1), hair
+        row[m.WAIST] = rng.uniform(*_ENDS_BELOW)
+        row[m.UPPER + 3 : m.UPPER + 6] = ends_of_hair(rng, hair) if kind == "hair" else hair
     else:
         row = _row(m.CLOTH, *((rng.uniform(0.05, 0.3), 20) if kind == "shoes" else (0.03, 8)))
         row[m.WAIST] = waist

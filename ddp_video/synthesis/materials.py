@@ -15,7 +15,7 @@ KIND = 0
 TINT = 1  # 0 keeps the texture's colours .. 1 replaces them, keeping its shades
 SPECULAR, SHININESS = 2, 3
 MEAN_LUMINANCE = 4  # of the texture, 0..1
-WAIST = 5  # canonical height, m: what is above is the upper garment
+WAIST = 5  # canonical height, m: what is above is the upper garment, or not yet the ends of hair
 NECK = 6  # canonical height, m, where painted upper clothes end
 SLEEVE = 7  # length of painted sleeves: 1 = elbow, 2 = wrist
 TROUSER = 8  # length of painted trousers: 1 = knee, 2 = ankle

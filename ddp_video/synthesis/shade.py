@@ -21,6 +21,7 @@ from ddp_video.synthesis.raster import SUBSAMPLES, interpolation, strongest_part
 
 _UARM, _LARM, _ULEG, _LLEG, _FOOT = 2, 4, 8, 10, 12  # first of the two parts of each limb in charts.PARTS
 _IRIS_RADIUS, _PUPIL_RADIUS = 0.0060, 0.0024  # m
+_ENDS_SPREAD = 0.12  # m, from the roots' colour of hair to that of its ends
 _EYE_CENTRE = (0.02951, -0.11932, 0.69690)  # canonical, m, of the left eye
 
 
@@ -78,7 +79,7 @@ def _zone(row, charts, part, x, y, z):
 
 
 @njit(cache=True, fastmath=True, forceinline=True)
-def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
+def material_colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
     """Turn the texture's colour (BGR, in place) into the material's; returns the strength of its wrinkles."""
     kind = int(row[m.KIND])
     if kind == m.PICTURE:
@@ -92,8 +93,10 @@ def _colour(row, surface, charts, a, b, c, w1, w2, w3, colour):
     if kind == m.HAIR:
         shade = min((colour[0] + colour[1] + colour[2]) / (3 * row[m.MEAN_LUMINANCE]), 1.7)
         shade = 0.3 + 0.7 * shade
+        ends = min(max((row[m.WAIST] - z) / _ENDS_SPREAD + 0.5, 0.0), 1.0)
         for k in range(3):
-            colour[k] = colour[k] * (1 - row[m.TINT]) + row[m.TINT] * shade * row[m.UPPER + k]
+            own = row[m.UPPER + k] * (1 - ends) + row[m.UPPER + 3 + k] * ends
+            colour[k] = colour[k] * (1 - row[m.TINT]) + row[m.TINT] * shade * own
         return 0.0
     if kind == m.EYE:
         ex, ey, ez = abs(x) - _EYE_CENTRE[0], y - _EYE_CENTRE[1], z - _EYE_CENTRE[2]
@@ -171,7 +174,7 @@ def _shade_sample(
         u = uv[0, 0] * w1 + uv[1, 0] * w2 + uv[2, 0] * w3
         v = uv[0, 1] * w1 + uv[1, 1] * w2 + uv[2, 1] * w3
         texture_at(textures.texels, textures.table[kind, 0], textures.table[kind, 1], u, v, colour)
-    wrinkles = _colour(row, surface, charts, a, b, c, w1, w2, w3, colour)
+    wrinkles = material_colour(row, surface, charts, a, b, c, w1, w2, w3, colour)
     normals = surface.normals
     for k in range(3):
         normal[k] = normals[a, k] * w1 + normals[b, k] * w2 + normals[c, k] * w3

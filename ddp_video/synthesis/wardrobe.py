@@ -34,6 +34,7 @@ _FLAGS = {  # of the triangles of each kind: hidden sides, see-through texels, a
 _OUTFITS = ("suit", "cut", "painted")  # MakeHuman's, of our own tailor, and close-fitting clothes painted on the skin
 _OUTFIT_ODDS = (0.35, 0.5, 0.15)
 _HOLDS = 0.12  # how often each hand holds something
+_WORN = {"long": 4, "ponytail": 2}  # how much oftener than other long hair, by how its name begins
 
 
 def _styled(rng: np.random.Generator, rest: np.ndarray, long: bool) -> np.ndarray:
@@ -170,8 +171,12 @@ class Wardrobe:
         if rng.random() < 0.87:
             wears += pick("shoes")
         if rng.random() < 0.92:
-            long = rng.random() < (0.65 if female else 0.15)
-            wears += pick("hair", lambda n: n.startswith("short") != long)
+            if rng.random() < (0.65 if female else 0.15):
+                styles = [n for n in self._by_kind.get("hair", []) if not n.startswith("short")]
+                odds = np.array([_WORN.get(n.rstrip("0123456789"), 1) for n in styles], float)
+                wears += [styles[rng.choice(len(styles), p=odds / odds.sum())]] if styles else []
+            else:
+                wears += pick("hair", lambda n: n.startswith("short"))
         wears += pick("brow")
         if rng.random() < 0.07:
             wears += pick("hat")

@@ -12,14 +12,17 @@ import pytest
 from ddp_video.cli.main import main
 from ddp_video.errors import DataError
 from ddp_video.synthesis import accessories, furnishing, greenery, litter, props, vehicles, wardrobe
+from ddp_video.synthesis import materials as m
 from ddp_video.synthesis.assets import build_pack, build_wardrobe, read_backgrounds
 from ddp_video.synthesis.camera import Camera
 from ddp_video.synthesis.lamps import Lighting
+from ddp_video.synthesis.materials import noise_volume
 from ddp_video.synthesis.occlusion import openness
 from ddp_video.synthesis.planes import Backdrop, draw_planes
 from ddp_video.synthesis.post import metered
 from ddp_video.synthesis.rig import KEY, KEYS, skinning_matrices
 from ddp_video.synthesis.rotation import from_vector
+from ddp_video.synthesis.shade import Surface, material_colour
 from ddp_video.synthesis.shutter import smear
 
 TEXTURES = {finish: [0] for finish in ("wood", "cloth", "photo")}
@@ -155,6 +158,22 @@ def test_who_stands_before_a_photograph_darkens_its_ground():
     assert at(0, 4, 0) == pytest.approx(0.5, abs=0.01)
     for elsewhere in ((0, 4, 1.2), (1, 4, 0), (0, 2.5, 0)):  # above it, beside it, before it
         assert at(*elsewhere) == pytest.approx(1.0, abs=0.01)
+
+
+def test_hair_changes_colour_from_the_roots_to_the_ends(toy):
+    row = np.zeros(m.COLUMNS, np.float32)
+    row[m.KIND], row[m.TINT], row[m.MEAN_LUMINANCE], row[m.WAIST] = m.HAIR, 1, 0.5, 0.6
+    row[m.UPPER : m.UPPER + 6] = 0.1, 0.2, 0.3, 0.6, 0.5, 0.4
+    found = []
+    for height in (0.75, 0.6, 0.45):
+        canonical = np.full((3, 3), height, np.float32)
+        surface = Surface(
+            canonical, canonical, np.zeros((3, 14), np.float32), np.zeros(3, np.uint8), row[None], noise_volume()
+        )
+        colour = np.full(3, 0.5)  # the texture's mean: no strand, no shade between
+        material_colour(row, surface, toy.model.charts, 0, 1, 2, 1 / 3, 1 / 3, 1 / 3, colour)
+        found.append(colour)
+    assert np.allclose(found, [(0.1, 0.2, 0.3), (0.35, 0.35, 0.35), (0.6, 0.5, 0.4)], atol=1e-3)
 
 
 def volume(shape) -> float:

@@ -56,6 +56,11 @@ def small_clip(path: Path, frames: int) -> Path:
     return path
 
 
+def small_predictor() -> DDPPredictor:
+    """What ships, in frames of the small clip's own size."""
+    return DDPPredictor(load_model("ddp_lite"), size=SIDE)
+
+
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
@@ -77,7 +82,7 @@ def watched(job: str, source: Path, out: Path, frames: int, results: multiproces
                 print(f"  {job}: frame {done}, {samples[-1][1]:.0f} MiB", flush=True)
 
     if job == "infer":
-        infer(source, load_model("ddp_lite"), out, overwrite=True, progress=progress)
+        infer(source, small_predictor(), out, overwrite=True, progress=progress)
     else:
         smooth(source, out, overwrite=True, progress=progress)
     assert len(open_predictions(out)) == frames
@@ -160,7 +165,7 @@ def kills(out: Path, times: int, seed: int) -> bool:
     cv2.setNumThreads(0)  # threads do not come along into a forked child
     torch.set_num_threads(1)
     clip = small_clip(out / "short.mp4", 150)
-    predictor = DDPPredictor(load_model("ddp_lite"))
+    predictor = small_predictor()
     fork = multiprocessing.get_context("fork")  # the network is there when a child begins
     chance = random.Random(seed)
     good = True

@@ -24,6 +24,7 @@ from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, S
 SCORE_THRESHOLD = 0.5
 SURE_SCORE = 0.6  # of people whose height counts
 MAX_ENLARGEMENT = 4.0  # of frames
+MOST_STRETCHED = 4.0  # long side of an enlarged frame, in sizes: a strip is not enlarged until it fills the memory
 
 
 class DDPPredictor:
@@ -33,8 +34,8 @@ class DDPPredictor:
         model: left as it is; the predictor works on a copy of its own.
         device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
-        size: px, that the frames' short side is made, at most four times what it is; by default the model's, unless
-            `for_clip` chooses a larger one.
+        size: px, that the frames' short side is made, at most four times what it is, and less where the long side would
+            become more than four times `size`; by default the model's, unless `for_clip` chooses a larger one.
         score_threshold: least score of a person, 0..1.
         sparse_backend: 'torch', or 'spconv' on CUDA.
     """
@@ -160,6 +161,8 @@ class DDPPredictor:
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) px that a frame (H, W) is resized to."""
         scale = min(MAX_ENLARGEMENT, self.size / min(frame_size))
+        if scale > 1:
+            scale = max(1.0, min(scale, MOST_STRETCHED * self.size / max(frame_size)))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width
 

@@ -96,6 +96,8 @@ def test_small_frames_are_enlarged_within_reason(model):
     assert prediction.grid.input_size == (128, 160)
     assert (prediction.instances.boxes_xyxy <= torch.tensor([80, 64, 80, 64])).all()
     assert predictor.input_size((1, 40)) == (4, 160)
+    assert predictor.input_size((50, 400)) == (64, 512)
+    assert predictor.input_size((50, 4000)) == (50, 4000)
 
 
 def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, monkeypatch):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from timm import create_model
 from torch import Tensor, nn
 
-from ddp_video.model.depthwise import DepthwiseConv2d, replace_depthwise
+from ddp_video.model.depthwise import replace_depthwise
+from ddp_video.model.folding import fold
 
 STRIDES = (4, 8, 16, 32)
 FPN_STRIDES = (*STRIDES, 64)
@@ -34,19 +35,9 @@ class Backbone(nn.Module):
         for i, stage in enumerate(self.stages):
             stage.requires_grad_(i >= stages)
 
-    @torch.no_grad()
     def fold_batchnorm(self) -> None:
-        """Multiply each BatchNorm into the convolution before it: the same function, cheaper, for inference only."""
-        conv = None
-        for parent in list(self.modules()):
-            for name, module in list(parent.named_children()):
-                if isinstance(module, (nn.Conv2d, DepthwiseConv2d)):
-                    conv = module
-                elif isinstance(module, nn.BatchNorm2d):
-                    scale = module.weight * torch.rsqrt(module.running_var + module.eps)
-                    conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
-                    conv.bias = nn.Parameter(module.bias - module.running_mean * scale)
-                    setattr(parent, name, getattr(module, "act", nn.Identity()))  # timm's may hold their activation
+        """The same function, cheaper, for inference only (`folding.fold`)."""
+        fold(self.stages)
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)

@@ -34,9 +34,8 @@ class DepthwiseConv2d(nn.Module):
         self.weight = conv.weight
         self.bias = None  # given by batch normalisation when it is folded in, for inference only
         self.stride = conv.stride[0]
-        after = conv.kernel_size[0] // 2
-        before = after - 1 if isinstance(conv, Conv2dSame) and self.stride == 2 else after
-        self.padding = (before, after)
+        self.groups = conv.groups
+        self.padding = padding_of(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         before, after = self.padding
@@ -44,12 +43,22 @@ class DepthwiseConv2d(nn.Module):
             x, before = F.pad(x, (before, after, before, after)), 0
         training = torch.is_grad_enabled() and self.weight.requires_grad and self.bias is None
         if x.device.type != "cpu" or not training:
-            return F.conv2d(x, self.weight, self.bias, self.stride, before, groups=len(self.weight))
+            return F.conv2d(x, self.weight, self.bias, self.stride, before, groups=self.groups)
         weight = self.weight
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             x, weight = x.to(dtype), weight.to(dtype)
         return _DepthwiseConv.apply(x, weight, self.stride, before)
+
+
+def padding_of(conv: nn.Conv2d | DepthwiseConv2d) -> tuple[int, int]:
+    """Rows and columns of zeros before and after a map whose sides are multiples of the stride."""
+    if isinstance(conv, DepthwiseConv2d):
+        return conv.padding
+    if isinstance(conv, Conv2dSame):
+        after = conv.kernel_size[0] // 2
+        return (after - 1 if conv.stride[0] == 2 else after), after
+    return conv.padding[0], conv.padding[0]
 
 
 class _DepthwiseConv(torch.autograd.Function):

@@ -7,6 +7,7 @@ from ddp_video.model.backbone import Backbone
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
 from ddp_video.model.depthwise import DepthwiseConv2d
+from ddp_video.model.folding import FusedConv2d
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -29,6 +30,24 @@ def test_stages_compute_what_timm_computes(name, folded):
     for ours, theirs, stride in zip(backbone(images), trunk(images), (4, 8, 16, 32), strict=True):
         assert ours.shape[2:] == (64 // stride, 128 // stride)
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "resnet50"])
+def test_fused_activations_change_nothing(name, monkeypatch):
+    """As on a device without oneDNN, in the precision that CPUs with bfloat16 get."""
+    torch.manual_seed(0)
+    fused, plain = Backbone(name).eval(), Backbone(name).eval()
+    plain.load_state_dict(fused.state_dict())
+    fused.fold_batchnorm()
+    monkeypatch.setattr("ddp_video.model.folding._is_fusible", lambda conv, activation: False)
+    plain.fold_batchnorm()
+    images = torch.randn(1, 3, 64, 128).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for a, b in zip(fused(images), plain(images), strict=True):
+            torch.testing.assert_close(a, b, rtol=0.02, atol=0.02)
+
+    assert not any(isinstance(module, (torch.nn.Conv2d, DepthwiseConv2d)) for module in fused.modules())
+    assert not any(isinstance(module, FusedConv2d) for module in plain.modules())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -29,11 +29,11 @@ def average_as_paper(prediction: FramePrediction, alpha: float, neighbours: Sequ
     if len(prediction.instances) == 0:
         return prediction
     window = _Window(prediction, alpha, neighbours)
-    cells = window.weight.any(1).nonzero()[:, 0]
-    owner = prediction.instances.mask_logits.flatten(1)[:, cells].argmax(0)
-    own_site = window.row[cells, 0]
+    read = window.weight.any(1)  # not so where a flow points beyond the frame's edge
+    owner = prediction.instances.mask_logits.flatten(1)[:, window.cells].argmax(0)
+    own_site = window.row[:, 0]
     owner = torch.where(own_site >= 0, prediction.iuv.owner[own_site.clamp(min=0)], owner)
-    return replace(prediction, iuv=window.gather(cells, window.weight[cells], owner))
+    return replace(prediction, iuv=window.gather(read, window.weight[read], owner[read]))
 
 
 def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]) -> FramePrediction:
@@ -56,17 +56,14 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
     weight = window.weight * window.trust
     person = window.person(witness)
     weight = weight * (person >= 0)
-    candidates = weight.any(1).nonzero()[:, 0]
-    weight, person = weight[candidates], person[candidates]
 
-    votes = weight.new_zeros(len(candidates), len(prediction.instances))
+    votes = weight.new_zeros(len(weight), len(prediction.instances))
     votes.scatter_add_(1, person.clamp(min=0), weight)
     most, owner = votes.max(1)
-    electorate = window.electorate()[candidates]
-    keep = (window.row[candidates, 0] >= 0) | (most > 0.5 * electorate)
-    cells, weight, owner = candidates[keep], weight[keep], owner[keep]
+    keep = (window.row[:, 0] >= 0) | (most > 0.5 * window.electorate())
+    weight, owner = weight[keep], owner[keep]
     weight = weight * (person[keep] == owner[:, None])
-    iuv = window.gather(cells, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
+    iuv = window.gather(keep, weight / weight.sum(1, keepdim=True), owner, by_chart=True)
     instances = average_people(prediction.instances, alpha * seen, neighbours, witness)
     best_first = instances.scores.argsort(descending=True, stable=True)
     return replace(
@@ -77,37 +74,42 @@ def average_robust(prediction: FramePrediction, alpha: float, neighbours: Sequen
 
 
 class _Window:
-    """What every cell of frame t reads: 1 cell of its own and 4 of every neighbour.
+    """What the cells of frame t read, where any of it is active: 1 cell of its own and 4 of every neighbour.
 
-    row: [P, 1 + 4K] into the sites of all frames one after the other, -1 = inactive. weight: [P, 1 + 4K] float32, alpha
-    times bilinear weight, zero where inactive. trust: [P, 1 + 4K] float32. P = rows * columns of the grid.
+    cells: [M] of the flattened grid. row: [M, 1 + 4K] into the sites of all frames one after the other, -1 = inactive.
+    weight: [M, 1 + 4K] float32, alpha times bilinear weight, zero where inactive. trust: [M, 1 + 4K] float32.
     """
 
     def __init__(self, prediction: FramePrediction, alpha: float, neighbours: Sequence[Neighbour]):
         self.prediction, self.neighbours, self.alpha = prediction, neighbours, alpha
         self.frames = [prediction] + [neighbour.prediction for neighbour in neighbours]
-        row = [_site_rows(prediction)[:, None]]
+        own, *theirs = (_site_rows(frame) for frame in self.frames)
+        active = own >= 0
+        for sites, neighbour in zip(theirs, neighbours, strict=True):
+            active |= (sites >= 0)[neighbour.sampler.index[0]].any(1)
+        self.cells = active.nonzero()[:, 0]
+        row = [own[self.cells, None]]
         weight = [torch.full_like(row[0], alpha, dtype=torch.float32)]
         trust = [torch.ones_like(row[0], dtype=torch.float32)]
         offset = len(prediction.iuv)
-        for neighbour in neighbours:
-            sites = _site_rows(neighbour.prediction)[neighbour.sampler.index[0]]
-            row.append(torch.where(sites >= 0, sites + offset, -1))
-            weight.append(neighbour.alpha * neighbour.sampler.weight[0])
-            trust.append(neighbour.trust[:, None].expand(-1, 4))
+        for sites, neighbour in zip(theirs, neighbours, strict=True):
+            read = sites[neighbour.sampler.index[0, self.cells]]
+            row.append(torch.where(read >= 0, read + offset, -1))
+            weight.append(neighbour.alpha * neighbour.sampler.weight[0, self.cells])
+            trust.append(neighbour.trust[self.cells, None].expand(-1, 4))
             offset += len(neighbour.prediction.iuv)
         self.row, self.trust = torch.cat(row, 1), torch.cat(trust, 1)
         self.weight = torch.cat(weight, 1) * (self.row >= 0)
 
     def electorate(self) -> Tensor:
-        """[P]: alpha of frame t and of its neighbours as far as trusted, active or not."""
-        total = torch.full((len(self.row),), self.alpha, dtype=torch.float32, device=self.row.device)
+        """[M]: alpha of frame t and of its neighbours as far as trusted, active or not."""
+        total = torch.full_like(self.cells, self.alpha, dtype=torch.float32)
         for neighbour in self.neighbours:
-            total += neighbour.alpha * neighbour.trust
+            total += neighbour.alpha * neighbour.trust[self.cells]
         return total
 
     def person(self, witness: Tensor) -> Tensor:
-        """[P, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive, or somebody not in frame t or
+        """[M, 1 + 4K] row of frame t's instances that the site belongs to, -1 = inactive, or somebody not in frame t or
         of whom the neighbour is no `witness` ([K, N])."""
         ours = self.prediction.instances.track_id
         owners = []
@@ -117,18 +119,19 @@ class _Window:
         owners.append(torch.full((1,), -1, dtype=torch.int64, device=ours.device))  # what row -1 reads
         return torch.cat(owners)[self.row]
 
-    def gather(self, cells: Tensor, weight: Tensor, owner: Tensor, by_chart: bool = False) -> SparseIUV:
-        """The weighted sums at `cells` [M] of frame t, in the precision of its logits (rounded to float16).
+    def gather(self, keep: Tensor, weight: Tensor, owner: Tensor, by_chart: bool = False) -> SparseIUV:
+        """The weighted sums at those N cells that `keep` ([M] bool) tells, in the precision of the logits (rounded to float16).
 
-        by_chart: U and V of a chart count by how likely that chart is at their site; elsewhere they were never trained.
+        weight: [N, 1 + 4K]. owner: [N]. by_chart: U and V of a chart count by how likely that chart is at their site; elsewhere they were never trained.
         """
         logits = torch.cat([frame.iuv.logits for frame in self.frames]).float()
         if by_chart:
             likely = logits[:, :NUM_CLASSES].softmax(1) + LEAST_LIKELY
             coordinates = logits[:, NUM_CLASSES:].unflatten(1, (2, NUM_CLASSES)) * likely[:, None]
             logits = torch.cat([logits[:, :NUM_CLASSES], coordinates.flatten(1), likely], 1)
+        cells = self.cells[keep]
         if len(cells):
-            summed = F.embedding_bag(self.row[cells].clamp(min=0), logits, per_sample_weights=weight, mode="sum")
+            summed = F.embedding_bag(self.row[keep].clamp(min=0), logits, per_sample_weights=weight, mode="sum")
         else:
             summed = logits[:0]
         if by_chart:

@@ -32,7 +32,7 @@ def measured(folder: Path) -> dict | None:
 @click.option("--data", multiple=True, required=True, help="As for `ddp-video train`.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path))
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="As for `ddp-video train`.")
-@click.option("--device")
+@click.option("--device", default="auto", show_default=True)
 def main(data, out, changes, device):
     budget = BUDGET.changed(changes)
     click.echo("| | " + " | ".join((*COLUMNS, "seconds")) + " |\n|" + " --- |" * (len(COLUMNS) + 2))

@@ -97,8 +97,11 @@ def memory(out: Path, frames: int) -> bool:
         child = context.Process(target=watched, args=(job, source, out / job, frames, results))
         began = time.monotonic()
         child.start()
+        child.join()  # a few kB wait in the queue: it need not be emptied first
+        if child.exitcode:
+            print(f"{job}: ended with {child.exitcode}", flush=True)
+            return False
         samples = curves[job] = results.get()
-        child.join()
         start = max(mib for frame, mib in samples if frame <= 100)
         end = max(mib for frame, mib in samples if frame > frames - 500)
         most = max(mib for _, mib in samples)
@@ -179,7 +182,7 @@ def kills(out: Path, times: int, seed: int) -> bool:
         whole.start()
         whole.join()
         usual, resume, killed = time.monotonic() - began, False, 0
-        while killed < times // 2:
+        while killed < (times + 1) // 2:
             child = fork.Process(target=run, args=("cut", resume))
             child.start()
             child.join(chance.uniform(0, usual))  # the random moment
@@ -189,10 +192,13 @@ def kills(out: Path, times: int, seed: int) -> bool:
                 folder = out / "cut" / "predictions.zarr" / "blocks"
                 print(f"  killed with {len(list(folder.glob('*[0-9]')))} blocks stored", flush=True)
             child.join()
-            resume = True
+            if child.exitcode > 0:
+                good = False
+                print(f"  ended by itself with {child.exitcode}", flush=True)
+            resume = (out / "cut" / "run.json").exists()
             # After every second kill the run may end, so that there are both: runs killed once, and time and again.
             if child.exitcode >= 0 or killed % 2 == 0:
-                child = fork.Process(target=run, args=("cut", (out / "cut" / "run.json").exists()))
+                child = fork.Process(target=run, args=("cut", resume))
                 child.start()
                 child.join()
                 ok = child.exitcode == 0 and RunFolder.open(out / "cut").finished and same(out / "cut", out / "whole")

@@ -90,7 +90,8 @@ def people(prediction: FramePrediction) -> list[Person]:
         rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
         if len(rows):
             reach = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
-            box = np.concatenate([np.minimum(box[:2], reach[:2]), np.maximum(box[2:], reach[2:])])
+            low = np.floor(np.minimum(box[:2], reach[:2]))  # or the last row and column were cut off with the fraction
+            box = np.concatenate([low, np.maximum(box[2:], reach[2:])])
         inside = _pixels(box)
         found.append(Person(box, part[inside] * own[inside], uv[:, *inside] * own[inside]))
     return found

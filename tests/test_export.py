@@ -14,7 +14,7 @@ from ddp_video import rle
 from ddp_video.cli.export import export as command
 from ddp_video.decode import decode
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.export import compress_rle, export
+from ddp_video.export import compress_rle, export, people
 from ddp_video.predictions import PredictionWriter, open_predictions
 from ddp_video.quality import expected_quality
 from ddp_video.runs import SCHEMA, RunFolder
@@ -113,6 +113,15 @@ def test_boxes_grow_to_their_people_only_where_needed(run, tmp_path):
     assert first[2:] == pytest.approx([35.9, 50.1])
     assert second[0] < 40
     assert second[2] > 70.5
+
+
+@pytest.mark.parametrize("tenths", range(0, 10, 3))
+def test_people_are_whole_wherever_their_boxes_begin(tenths):
+    masks = [person_mask(slice(2, 12), slice(3, 8))]
+    for box in ([9, 6, 37, 48], [14, 9, 32, 48], [9, 6, 30, 44]):  # around the mask, and within it
+        prediction = make_prediction(0, masks, [[side + tenths / 10 for side in box]])
+        (person,) = people(prediction)
+        assert (person.labels > 0).sum() == (decode(prediction).part > 0).sum()
 
 
 def test_coco_is_read_by_pycocotools(run, tmp_path):

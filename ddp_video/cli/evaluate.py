@@ -48,6 +48,8 @@ def evaluate(source, labels, images, smpl, published, held_out, max_images, json
     from ddp_video.metrics.gps import AccuracyEvaluator
     from ddp_video.runs import RunFolder
 
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise click.UsageError(f"{json_file.parent} is not a folder; make it first")
     if labels is None and RunFolder.is_one(source):
         raise click.UsageError(f"{source} is a run folder: give --labels to measure it against")
     truth, geodesics = _open_labels(labels or source, images, smpl, held_out, needs_images=labels is None)
@@ -70,14 +72,20 @@ def evaluate(source, labels, images, smpl, published, held_out, max_images, json
 
 def _open_labels(data: Path, images: Path | None, smpl: Path | None, held_out: bool, needs_images: bool):
     """The labelled images, and the geodesics of the body that they speak of."""
+    from ddp_video.data.coco_file import OWN
     from ddp_video.metrics.geodesics import load_body, load_smpl
     from ddp_video.metrics.labels import CocoLabels, DenseLabels
 
     if data.is_dir():
         return DenseLabels(data, held_out), load_body()
-    if smpl is None or (needs_images and images is None):
-        raise click.UsageError(f"{data} needs --smpl FOLDER" + (" and --images FOLDER" if needs_images else ""))
-    return CocoLabels(data, images, held_out), load_smpl(smpl)
+    if needs_images and images is None:
+        raise click.UsageError(f"{data} needs --images FOLDER, and --smpl FOLDER where it is DensePose-COCO's")
+    truth = CocoLabels(data, images, held_out)
+    if truth.charts == OWN:
+        return truth, load_body()
+    if smpl is None:
+        raise click.UsageError(f"{data} needs --smpl FOLDER: its U, V are those of SMPL's surface")
+    return truth, load_smpl(smpl)
 
 
 def _predict(truth, indices: range, model: dict):

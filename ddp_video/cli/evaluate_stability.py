@@ -75,14 +75,14 @@ def evaluate_stability(inputs, source, truth, flow, flow_weights, json_file, plo
     for clip, paths in clips.items():
         with progress_bar(clip or "measuring", quiet) as progress:
             measured[clip] = measure(paths, source, estimator, progress, truth and _labels(truth, paths[0]))
-        if len(clips) > 1:
-            click.echo(f"{clip}\n{table(measured[clip])}\n")
+        click.echo(f"{clip}\n{table(measured[clip])}\n" if len(clips) > 1 else table(measured[clip]))
         if report:
             click.echo(f"report: {write_report(measured[clip], report / clip, estimator.describe())}", err=True)
     columns = zip(*measured.values(), strict=True)
     names = [*map(str, inputs), EXACT_LABELS]  # the last only where --truth is given
     pooled = [pool(column, name) for column, name in zip(columns, names, strict=False)]
-    click.echo((f"all {len(clips)} clips\n" if len(clips) > 1 else "") + table(pooled))
+    if len(clips) > 1:
+        click.echo(f"all {len(clips)} clips\n{table(pooled)}")
     if json_file:
         figures = {"flow": estimator.describe(), **as_json(pooled)}
         if len(clips) > 1:

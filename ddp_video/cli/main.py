@@ -52,7 +52,7 @@ def main() -> None:
     try:
         code = cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        fail("interrupted; what was finished is kept (--resume goes on from there)")
+        fail("interrupted" + ("; what was finished is kept (--resume goes on from there)" if _resumes() else ""))
         # A batch that is on its way through the network cannot be stopped, and nobody waits for it.
         os._exit(130)
     except click.UsageError as error:
@@ -66,6 +66,11 @@ def main() -> None:
     except Exception as error:
         code = fail(explain(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _resumes() -> bool:
+    """Whether the command that was called has --resume."""
+    return len(sys.argv) > 1 and sys.argv[1] in ("infer", "smooth", "train")
 
 
 if __name__ == "__main__":

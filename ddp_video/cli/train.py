@@ -40,7 +40,7 @@ from ddp_video.train.config import PRESETS, TrainConfig
     help="Let the schedule last so long instead of a number of steps.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in OUT.")
-@click.option("--device", help="cpu, cuda, cuda:1 ...  [the GPU if there is one]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that decode and augment."
 )

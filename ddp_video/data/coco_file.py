@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,11 +15,20 @@ from ddp_video.errors import DataError
 
 MOST_PIXELS = 1 << 27  # of a picture or a mask; a damaged size asks for more
 KEYPOINTS = 17  # of a person
+OFFICIAL, OWN = "densepose", "ddp-video"  # whose U, V
 POINTS = ("dp_x", "dp_y", "dp_I", "dp_U", "dp_V")
 
 
-def read_coco(path: str | Path) -> tuple[list[dict], list[dict]]:
-    """The images of a file, and the annotations of persons in it.
+class CocoFile(NamedTuple):
+    """images, annotations: of persons. charts: whose U, V the annotations speak, "densepose" unless the file says otherwise."""
+
+    images: list[dict]
+    annotations: list[dict]
+    charts: str
+
+
+def read_coco(path: str | Path) -> CocoFile:
+    """A file's images, and the annotations of persons in it.
 
     What is checked is whatever the annotations are used for here: boxes, areas, outlines, points and masks are of sizes
     that can be. (Whether run lengths add up to their mask is found when it is decoded.)
@@ -31,9 +41,10 @@ def read_coco(path: str | Path) -> tuple[list[dict], list[dict]]:
         persons = {category["id"] for category in content["categories"] if category["name"] == "person"}
         annotations = [a for a in content["annotations"] if a["category_id"] in persons]
         images = list(content["images"])
+        charts = (content.get("info") or {}).get("charts", OFFICIAL)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is not a COCO JSON with images, annotations and categories ({error!r})") from error
     sizes = {}
     for what, entries, check in (("image", images, _check_image), ("annotation", annotations, _check_annotation)):
@@ -43,7 +54,9 @@ def read_coco(path: str | Path) -> tuple[list[dict], list[dict]]:
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 name = entry.get("id", f"number {number}") if isinstance(entry, dict) else f"number {number}"
                 raise DataError(f"{path}: {what} {str(name)[:40]} is damaged ({_short(error)})") from error
-    return images, annotations
+    if charts not in (OFFICIAL, OWN):
+        raise DataError(f"{path} is of charts that are not known here: {str(charts)[:40]!r}")
+    return CocoFile(images, annotations, charts)
 
 
 def by_image(annotations: list[dict]) -> dict[int | str, list[dict]]:
@@ -82,8 +95,8 @@ def _check_annotation(annotation: dict, sizes: dict) -> None:
         points = [_numbers(annotation[name]) for name in POINTS]
         if len({len(values) for values in points}) != 1:
             raise ValueError("dp_x, dp_y, dp_I, dp_U and dp_V of different lengths")
-        if ((points[2] < 0) | (points[2] > NUM_CHARTS)).any():
-            raise ValueError("dp_I beyond 24")
+        if ((points[2] < 1) | (points[2] > NUM_CHARTS)).any():
+            raise ValueError("dp_I beyond 1 to 24")
     for mask in annotation.get("dp_masks") or []:
         if mask:
             _check_runs(mask)

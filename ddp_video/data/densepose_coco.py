@@ -19,7 +19,8 @@ MASK_SIZE = 256  # side of a part mask, which is stretched over the person's box
 class DensePoseCoco:
     """Annotations of people, some with dense pose.
 
-    The charts' U, V are the official ones, for which there is no mirror table here: these pictures are never mirrored.
+    The charts' U, V are the official ones, for which there is no mirror table here, unless the file says that it holds ours;
+    these pictures are never mirrored.
 
     Args:
         annotations: densepose_coco_2014_train.json or another of its kind.
@@ -29,10 +30,8 @@ class DensePoseCoco:
         DataError: the file is not such a JSON.
     """
 
-    charts = "densepose"
-
     def __init__(self, annotations: str | Path, images: str | Path, held_out: bool | None = False):
-        pictures, people = read_coco(annotations)
+        pictures, people, self.charts = read_coco(annotations)
         self.people = by_image(people)
         pictures = [(image["file_name"], image["id"]) for image in pictures if image["id"] in self.people]
         self.images = Path(images)
@@ -57,16 +56,16 @@ def coco_sample(image: np.ndarray, annotations: list[dict]) -> Sample:
     instance, dense = np.zeros(size, np.uint8), np.zeros(size, bool)
     has_dense, points = [], [np.zeros((0, 5), np.float32)]
     for annotation in sorted(annotations, key=lambda a: (not a.get("iscrowd"), -a["area"])):
-        mask = segmentation_mask(annotation["segmentation"], size)
+        mask = segmentation_mask(annotation.get("segmentation") or [], size)
         if annotation.get("iscrowd") or len(has_dense) == IGNORE - 1:
             instance[mask] = IGNORE
             continue
-        has_dense.append("dp_masks" in annotation)
+        has_dense.append(bool(annotation.get("dp_masks")))
         instance[mask] = len(has_dense)
         dense[mask] = False
         if has_dense[-1]:
             dense |= mask & dense_pose_mask(annotation, size)
-        if "dp_x" in annotation:
+        if annotation.get("dp_x"):
             points.append(annotated_points(annotation))
     return Sample(image, instance, dense, np.array(has_dense, bool), points=np.concatenate(points))
 
@@ -95,7 +94,7 @@ def segmentation_mask(segmentation: list | dict, size: tuple[int, int]) -> np.nd
     if isinstance(segmentation, dict):
         return rle.decode(run_lengths(segmentation["counts"]), size)
     mask = np.zeros(size, np.uint8)
-    for polygon in segmentation:
+    for polygon in filter(len, segmentation):
         # OpenCV counts pixel centres as whole numbers and, with 4 fractional bits, rounds to a sixteenth.
         corners = np.rint((np.reshape(polygon, (-1, 2)) - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(mask, [corners], 1, shift=4)

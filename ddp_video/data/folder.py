@@ -15,11 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ddp_video.data.sample import Sample, named
+from ddp_video.data.choices import ALLOWED
+from ddp_video.data.sample import UNLABELLED, Sample, named
 from ddp_video.errors import DataError, NoPicturesError
 from ddp_video.ordering import natural_key
 
 HELD_OUT = 64  # one picture in so many
+
+_MEANS_SOMETHING = ALLOWED.any(1)  # [256] bool, by value of a part map
+_MEANS_SOMETHING[UNLABELLED] = True
 
 
 def is_held_out(name: str) -> bool:
@@ -42,7 +46,8 @@ class DenseFolder:
 
     def __init__(self, path: str | Path, held_out: bool | None = False):
         self.path = Path(path)
-        names = sorted((e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png")), key=natural_key)
+        names = [e.name[:-9] for e in _entries(self.path) if e.name.endswith("_inst.png")]
+        names.sort(key=lambda name: natural_key(name + ".jpg"))  # as the pictures themselves are ordered
         self.names = [n for n in names if held_out is None or is_held_out(n) == held_out]
         if not self.names:
             raise NoPicturesError(f"no labelled pictures in {path}: needed NAME.jpg, NAME_iuv.png and NAME_inst.png")
@@ -59,6 +64,10 @@ class DenseFolder:
         if not image.shape[:2] == iuv.shape[:2] == instance.shape:
             raise DataError(f"{stem}: picture and label maps differ in size")
         part = np.ascontiguousarray(iuv[..., 0])
+        if not _MEANS_SOMETHING[part].all():
+            raise DataError(
+                f"{stem}_iuv.png names chart {part[~_MEANS_SOMETHING[part]][0]}; needed 0 to 24 or a choice"
+            )
         people = int(named(instance).max())
         return Sample(image, instance, part > 0, np.ones(people, bool), part, np.ascontiguousarray(iuv[..., 1:]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ddp_video.data.sample import Batch, Crop, Sample, collate
 from ddp_video.data.transforms import Augmentation, draw_tiles, plain_crop, train_crop
+from ddp_video.errors import DataError
 
 
 class Source(Protocol):
@@ -74,7 +76,10 @@ class Numbers(Sampler):
 
 
 def batches(mixture: Mixture, numbers: Numbers, workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """Decode and augment in `workers` processes of one thread each (0: in this one)."""
+    """Decode and augment in `workers` processes of one thread each (0: in this one).
+
+    Raises DataError, as the sources do, and ends the processes then: until its end this one would wait for them.
+    """
     loader = DataLoader(
         mixture,
         batch_sampler=numbers,
@@ -84,7 +89,14 @@ def batches(mixture: Mixture, numbers: Numbers, workers: int, pin_memory: bool) 
         prefetch_factor=4 if workers else None,
         worker_init_fn=_begin_worker,
     )
-    return iter(loader)
+    stream = iter(loader)
+    try:
+        yield from stream
+    except DataError as error:  # a worker's comes with the traceback that it had there
+        raise DataError(re.sub(r"^[\w.]+Error: ", "", str(error).strip().splitlines()[-1])) from None
+    finally:
+        if workers:
+            stream._shutdown_workers()
 
 
 def _begin_worker(worker: int) -> None:

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.connection import wait
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ class Pool:
         # How often a slot was begun and finished: odd while somebody writes there, 0 before anybody did.
         self._stamps = np.frombuffer(mmap.mmap(-1, 8 * capacity), np.int64)
         context = multiprocessing.get_context("fork")
-        self._made, self._failures = context.Value("q", 0), context.Value("q", 0)
+        self._made = context.Value("q", 0)
         self._processes = [
             context.Process(target=self._make, args=(process, processes), daemon=True) for process in range(processes)
         ]
@@ -68,9 +69,9 @@ class Pool:
 
     def __getitem__(self, index: int) -> Sample:
         """Some picture that is there; waits for the first ones; raises DataError when one cannot be made."""
-        while self._made.value < min(ENOUGH, self._capacity) and not self._failures.value:
+        while self._made.value < min(ENOUGH, self._capacity) and not self._has_ended():
             time.sleep(0.05)
-        while not self._failures.value:
+        while not self._has_ended():
             slot = index % min(self._made.value, self._capacity)
             before = self._stamps[slot]
             if before and before % 2 == 0:
@@ -78,7 +79,13 @@ class Pool:
                 if self._stamps[slot] == before:  # nobody wrote meanwhile
                     return _sample(picture)
             index += 1
-        raise DataError("a process that makes pictures has failed; what it said is above")
+        raise DataError(
+            "a process that makes pictures has failed: what it said is above, or it was killed (out of memory?)"
+        )
+
+    def _has_ended(self) -> bool:
+        """Whether any of the processes, which never do by themselves, has; asked by any process that was forked later."""
+        return bool(wait([process.sentinel for process in self._processes], timeout=0))
 
     def close(self) -> None:
         """End the processes."""
@@ -90,22 +97,18 @@ class Pool:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # `close` ends it
         os.nice(_POLITE)
         cv2.setNumThreads(0)
-        try:
-            for number in itertools.count(process, processes):
-                if not multiprocessing.parent_process().is_alive():  # killed, so that nobody calls `close`
-                    return
-                sample = self._source[self._first + number * self._world + self._rank]
-                slot = number % self._capacity
-                picture = self._pictures[slot]
-                self._stamps[slot] += 1
-                picture[..., :3], picture[..., 3], picture[..., 4] = sample.image, sample.instance, sample.part
-                picture[..., 5:] = sample.uv
-                self._stamps[slot] += 1
-                with self._made.get_lock():
-                    self._made.value += 1
-        except Exception:
-            self._failures.value += 1
-            raise
+        for number in itertools.count(process, processes):
+            if not multiprocessing.parent_process().is_alive():  # killed, so that nobody calls `close`
+                return
+            sample = self._source[self._first + number * self._world + self._rank]
+            slot = number % self._capacity
+            picture = self._pictures[slot]
+            self._stamps[slot] += 1
+            picture[..., :3], picture[..., 3], picture[..., 4] = sample.image, sample.instance, sample.part
+            picture[..., 5:] = sample.uv
+            self._stamps[slot] += 1
+            with self._made.get_lock():
+                self._made.value += 1
 
 
 def _sample(picture: np.ndarray) -> Sample:

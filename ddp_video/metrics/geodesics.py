@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from scipy.spatial import cKDTree
 
 from ddp_video.errors import DataError
@@ -85,7 +86,7 @@ def load_smpl(folder: str | Path) -> Geodesics:
             distances = _ArrayUnpickler(file, encoding="latin1").load()["Pdist_matrix"]
         uv = np.stack([surface["U_subdiv"], surface["V_subdiv"]], axis=1)
         chart = surface["Part_ID_subdiv"].astype(np.int64)
-    except (KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except (KeyError, ValueError, TypeError, EOFError, MatReadError, pickle.UnpicklingError) as error:
         raise DataError(f"{folder} does not hold the published SMPL files: {error}") from error
     return Geodesics(chart, uv, landmark, np.ravel(distances))
 

@@ -17,6 +17,7 @@ from ddp_video.data.folder import DenseFolder, is_held_out, read_image
 from ddp_video.data.sample import IGNORE, knows_uv, named
 from ddp_video.errors import DataError
 from ddp_video.metrics.gps import LabelledPerson
+from ddp_video.ordering import natural_key
 from ddp_video.structures import DensePose
 
 POINTS_PER_PERSON = 100  # DensePose-COCO's annotators placed about as many
@@ -58,7 +59,7 @@ class DenseLabels:
 
     def instance(self, index: int) -> np.ndarray:
         """[H, W] number of the person at every pixel, 0 = nobody."""
-        return self._pictures[index].instance
+        return named(self._pictures[index].instance)
 
     def pose(self, index: int) -> DensePose:
         """The picture's labels as the dense pose that they are: nobody and no chart where nothing certain is known."""
@@ -118,14 +119,12 @@ class CocoLabels:
         DataError: the file is not COCO JSON, or nobody in it has dense pose.
     """
 
-    charts = "densepose"
-
     def __init__(self, file: str | Path, images: str | Path | None = None, held_out: bool = False):
-        pictures, annotations = read_coco(file)
+        pictures, annotations, self.charts = read_coco(file)
         if any("height" not in image for image in pictures):
             raise DataError(f"{file}: images without height and width")
         kept = [image for image in pictures if not held_out or is_held_out(image["file_name"])]
-        self._images = sorted(kept, key=lambda image: image["file_name"])
+        self._images = sorted(kept, key=lambda image: natural_key(image["file_name"]))
         if not any(a.get("dp_x") for a in annotations):
             raise DataError(f"nobody in {file} has dense pose (dp_x): give a densepose_coco_*.json")
         self._folder = images and Path(images)
@@ -168,7 +167,7 @@ def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson
 
 def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
     x, y, w, h = annotation["bbox"]
-    parts = [rle.decode(run_lengths(part["counts"]), part["size"]) for part in annotation.get("dp_masks", []) if part]
+    parts = [rle.decode(run_lengths(part["counts"]), part["size"]) for part in annotation.get("dp_masks") or [] if part]
     if not parts:
         return _segmentation(annotation, image_size)
     union = np.any(parts, axis=0).astype(float)

@@ -62,6 +62,8 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def moving_mean(curve: np.ndarray) -> np.ndarray:
     """Centred mean over about a fortieth of the curve, at least 5 pairs, of what is finite."""
+    if not len(curve):
+        return curve
     half = max(len(curve) // 80, 2)
     known = np.isfinite(curve)
     kernel = np.ones(2 * half + 1)

@@ -34,7 +34,8 @@ _KEYPOINTS = [
 CATEGORY = {"id": 1, "name": "person", "supercategory": "person", "keypoints": _KEYPOINTS}
 INFO = {
     "description": "Synthetic people by ddp-video. I are DensePose's 24 charts; U, V are ddp-video's own coordinates.",
-    "charts": list(NAMES),
+    "charts": "ddp-video",
+    "chart_names": list(NAMES),
 }
 
 

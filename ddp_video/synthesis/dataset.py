@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ddp_video.data.coco_file import by_image, read_coco
 from ddp_video.errors import OutputError
 from ddp_video.synthesis import coco
 from ddp_video.synthesis.generator import Generator
@@ -83,6 +84,16 @@ def in_order(function: Callable, items: range, workers: int, chunk: int = 4) -> 
         yield from pool.imap(function, items, chunksize=chunk)
 
 
+def _earlier(folder: Path) -> dict[str, tuple[dict, list[dict]]]:
+    """By name, the images that a folder's annotations.json holds already, each with its annotations."""
+    path = folder / ANNOTATIONS
+    if not path.exists():
+        return {}
+    images, annotations, _ = read_coco(path)
+    found = by_image(annotations)
+    return {image["file_name"]: (image, found[image["id"]]) for image in images}
+
+
 def write_dataset(
     generator: Generator,
     folder: Path,
@@ -93,15 +104,19 @@ def write_dataset(
     suffix: str = ".jpg",
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write pictures first .. first + count - 1 of a seed and their annotations.json."""
+    """Write pictures first .. first + count - 1 of a seed and their annotations.json, after what it holds of others."""
     make_folder(folder)
     _Job.generator, _Job.folder, _Job.seed, _Job.suffix = generator, folder, seed, suffix
     height, width = generator.renderer.size
-    images, annotations = [], []
+    pictures = _earlier(folder)
     for done, (name, found) in enumerate(in_order(_make_picture, range(first, first + count), workers), 1):
-        images.append({"id": done, "file_name": name, "width": width, "height": height})
-        annotations += [{"id": len(annotations) + k, "image_id": done, **a} for k, a in enumerate(found, 1)]
+        pictures.pop(name, None)
+        pictures[name] = {"file_name": name, "width": width, "height": height}, found
         progress(done)
+    images, annotations = [], []
+    for number, (image, found) in enumerate(pictures.values(), 1):
+        images.append({**image, "id": number})
+        annotations += [{**a, "id": len(annotations) + k, "image_id": number} for k, a in enumerate(found, 1)]
     content = {"info": coco.INFO, "images": images, "annotations": annotations, "categories": [coco.CATEGORY]}
     part = folder / (ANNOTATIONS + ".part")
     write_file(part, json.dumps(content).encode())

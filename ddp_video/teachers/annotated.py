@@ -67,7 +67,7 @@ def read_annotated(path: str | Path) -> dict[str, list[AnnotatedPerson]]:
     Raises:
         DataError: the file is not such a JSON.
     """
-    images, annotations = read_coco(path)
+    images, annotations, _ = read_coco(path)
     annotations = by_image(annotations)
     return {Path(image["file_name"]).name: [_person(a) for a in annotations[image["id"]]] for image in images}
 

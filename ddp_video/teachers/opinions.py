@@ -48,6 +48,7 @@ def ask_own_model(predictor: DDPPredictor, image: np.ndarray) -> OwnOpinion:
     *_, in_mirror = _look(predictor, image[:, ::-1])
     size = cells_of(image)
     uv = _resize(dense[NUM_CLASSES:].clamp(0, 1).numpy().transpose(1, 2, 0), size)
+    uv = np.minimum(uv / np.maximum(seen, 1e-6)[..., None], 1)  # a mean of what was looked at: elsewhere it is 0
     masks = prediction.instances.mask_logits.float().sigmoid().numpy()
     return OwnOpinion(
         prediction.instances.boxes_xyxy.numpy(),

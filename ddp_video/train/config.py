@@ -38,6 +38,11 @@ class TrainConfig:
     validation_pictures: int = 48
 
     def __post_init__(self):
+        for field in fields(self):
+            kinds = {float: (int, float)}.get(type(field.default), type(field.default))
+            value = getattr(self, field.name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise ValueError(f"{field.name} must be like {field.default!r}, got {value!r}")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
@@ -59,7 +64,8 @@ class TrainConfig:
             if not separator or name not in {f.name for f in fields(self)}:
                 raise ValueError(f"cannot set {text!r}: needed NAME=VALUE with NAME a training setting")
             try:
-                values[name] = type(getattr(self, name))(json.loads(value) if value[:1] in "[-.0123456789" else value)
+                kind = type(getattr(self, name))
+                values[name] = tuple(json.loads(value)) if kind is tuple else kind(value)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"cannot set {text!r}: {error}") from error
         return replace(self, **values)
@@ -69,7 +75,9 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> TrainConfig:
-        """A preset (under the key `preset`) with some fields changed; raises ValueError on an unknown field."""
+        """A preset (under the key `preset`) with some fields changed; raises ValueError on what is no such thing."""
+        if not isinstance(values, dict):
+            raise ValueError(f"training settings must be names and values, got {str(values)[:40]}")
         values = dict(values)
         preset = values.pop("preset", "lite")
         if preset not in PRESETS:

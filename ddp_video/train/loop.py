@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 
 import cv2
 import torch
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from ddp_video.data.mixture import Mixture, Numbers, batches
 from ddp_video.data.sample import Batch
-from ddp_video.errors import TrainingError
+from ddp_video.errors import OutputError, TrainingError
 from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import save_model
 from ddp_video.train.config import TrainConfig
@@ -75,6 +76,7 @@ class Trainer:
         self.optimizer = make_optimizer(model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step, self.seconds = 0, 0.0
+        self.exported: str | None = None  # name of this run's weights in `out`, where there may be others
         self.out.mkdir(parents=True, exist_ok=True)
         self.board = _tensorboard(self.out) if tensorboard and self.rank == 0 else None
 
@@ -114,9 +116,10 @@ class Trainer:
                 if interrupted():
                     raise KeyboardInterrupt
         bar.close()
+        name = [self.exported]
         if self.world > 1:
-            dist.barrier()
-        return next(self.out.glob("*.safetensors"))
+            dist.broadcast_object_list(name, 0)
+        return self.out / name[0]
 
     def _update(self, criterion: nn.Module, batch: Batch) -> dict[str, Tensor]:
         torch.manual_seed(self.config.seed + self.step * self.world + self.rank)  # nothing random outlives a step
@@ -181,27 +184,38 @@ class Trainer:
         raise TrainingError(f"step {self.step}: {why}; its batch is in {path}; try a lower lr, or go on with --resume")
 
     def save(self) -> Path:
-        """Write the checkpoint and the exported weights, each at one stroke; returns the weights' path."""
+        """Write the exported weights and the checkpoint, each at one stroke; returns the weights' path.
+
+        Raises OutputError where that fails; what was saved before stays.
+        """
+        weights = self.export()
         state = {
             "config": self.config.to_dict(),
             "model_config": self.model.config.to_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "exported": self.exported,
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
         part = self.out / f"{CHECKPOINT}.part"
-        torch.save(state, part)
+        try:
+            torch.save(state, part)
+        except (OSError, RuntimeError) as error:  # the latter is PyTorch's for a disk that is full
+            part.unlink(missing_ok=True)
+            why = str(error).partition("\n")[0]
+            raise OutputError(f"cannot write {part} ({why}); make room, then go on with --resume") from error
         part.replace(self.out / CHECKPOINT)
-        return self.export()
+        return weights
 
     def export(self) -> Path:
-        """Write the averaged weights as a model file in place of the last one; returns its path."""
+        """Write the averaged weights as a model file in place of this run's last one; returns its path."""
         path = save_model(self.ema, self.out, {"training": self.config.to_dict(), "step": self.step})
-        for older in set(self.out.glob("*.safetensors")) - {path}:
-            older.unlink()
+        if self.exported not in (None, path.name):
+            (self.out / self.exported).unlink(missing_ok=True)
+        self.exported = path.name
         return path
 
     def resume(self, state: dict) -> None:
@@ -220,7 +234,7 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.exported = state["step"], state["seconds"], state.get("exported")
 
 
 def read_checkpoint(folder: Path) -> dict:
@@ -228,9 +242,13 @@ def read_checkpoint(folder: Path) -> dict:
     with; raises TrainingError when there is none."""
     path = folder / CHECKPOINT
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError(f"cannot resume from {path}: {error}; start without --resume") from error
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise TrainingError(f"cannot resume from {path}: {why}; start without --resume") from error
+    if not isinstance(state, dict) or not {"config", "model_config", "step", "ema"} <= state.keys():
+        raise TrainingError(f"cannot resume from {path}: it is no checkpoint of a training run; start without --resume")
+    return state
 
 
 def make_optimizer(model: DDP, config: TrainConfig) -> torch.optim.Optimizer:

@@ -18,12 +18,13 @@ from ddp_video.data.sample import Batch, collate
 from ddp_video.data.sources import SourceSpec, held_out, open_source, parse_source
 from ddp_video.data.transforms import Augmentation
 from ddp_video.errors import DataError, TrainingError
+from ddp_video.hardware import choose_device
 from ddp_video.lock import run_lock
 from ddp_video.model.config import ModelConfig
 from ddp_video.model.ddp import DDP
 from ddp_video.model.pretrained import load_pretrained_backbone
 from ddp_video.model.weights import load_model
-from ddp_video.train.config import TrainConfig
+from ddp_video.train.config import WITHOUT, TrainConfig
 from ddp_video.train.loop import CHECKPOINT, Trainer, read_checkpoint
 
 
@@ -33,7 +34,7 @@ def start(
     out: Path,
     init: str,
     resume: bool,
-    device: str | None,
+    device: str = "auto",
     generators: int = 0,
     **options,
 ) -> Path:
@@ -91,7 +92,13 @@ def process_rank() -> tuple[int, int]:
 
 def _model(config: TrainConfig, init: str, charts: str) -> DDP:
     if init not in ("imagenet", "scratch"):
-        return load_model(init)
+        model = load_model(init)
+        if model.config.name != config.model or (config.without and getattr(model.config, WITHOUT[config.without])):
+            raise TrainingError(
+                f"{init} is a {model.config.name}, the settings say {' without '.join(filter(None, (config.model, config.without)))}"
+                f"; add --set model={model.config.name}, or begin with --init imagenet"
+            )
+        return model
     model = DDP(replace(config.model_config(), charts=charts))
     if init == "imagenet":
         load_pretrained_backbone(model)
@@ -118,12 +125,12 @@ def _validation(spec: SourceSpec, config: TrainConfig) -> list[Batch]:
     ]
 
 
-def _join_processes(device: str | None) -> torch.device:
+def _join_processes(device: str) -> torch.device:
     """Under torchrun: join the others, one GPU each."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = choose_device(device)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
-        if device == "cuda":
-            device = f"cuda:{os.environ['LOCAL_RANK']}"
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return torch.device(device)
+        if chosen.type == "cuda" and chosen.index is None:
+            chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(chosen)
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return chosen

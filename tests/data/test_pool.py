@@ -69,8 +69,10 @@ def test_a_resumed_run_sees_other_pictures(pool):
             return super().__getitem__(index)
 
     assert pool(Later(), SIZE, processes=2, first=100, capacity=8)[0] is not None
+    shown = pool(Later(), SIZE, processes=2, first=99, capacity=8)
+    shown._processes[0].join()  # its first picture is one of those
     with pytest.raises(DataError):
-        pool(Later(), SIZE, processes=2, first=99, capacity=8)[0]
+        shown[0]
 
 
 def test_pools_of_a_run_share_the_pictures_out(pool):
@@ -82,6 +84,14 @@ def test_pools_of_a_run_share_the_pictures_out(pool):
 def test_a_failure_is_not_waited_for(pool):
     with pytest.raises(DataError, match="has failed"):
         pool(Failing(), SIZE, processes=1)[0]
+
+
+def test_a_killed_process_is_not_waited_for_either(pool):
+    shown = pool(Counting(), SIZE, processes=2)
+    shown._processes[1].kill()
+    shown._processes[1].join()
+    with pytest.raises(DataError, match="was killed"):
+        shown[0]
 
 
 def test_the_processes_end(pool):

@@ -103,6 +103,9 @@ def test_damaged_and_missing_data(folder, tmp_path):
     (folder / "000_iuv.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match=r"000_iuv\.png"):
         DenseFolder(folder, held_out=None)[0]
+    cv2.imwrite(str(folder / "000_iuv.png"), np.full_like(cv2.imread(str(folder / "001_iuv.png")), 28))
+    with pytest.raises(DataError, match="names chart 28"):
+        DenseFolder(folder, held_out=None)[0]
     with pytest.raises(DataError, match="no such data folder"):
         DenseFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -249,6 +252,29 @@ def test_coco_crops_train(coco_files):
     assert batch.has_dense.any() and not batch.has_dense.all()
     assert (batch.instance == IGNORE).any() and not (batch.dense & (batch.instance == 0)).any()
     assert torch.isfinite(batch.uv).all()
+
+
+def test_coco_files_say_whose_charts_they_speak(coco_files):
+    content = json.loads((coco_files / "train.json").read_text())
+    for info, charts in (({"charts": "ddp-video"}, "ddp-video"), ({}, "densepose"), (None, "densepose")):
+        (coco_files / "train.json").write_text(json.dumps(content | {"info": info}))
+        assert DensePoseCoco(coco_files / "train.json", coco_files, held_out=None).charts == charts
+    (coco_files / "train.json").write_text(json.dumps(content | {"info": {"charts": "somebody's"}}))
+    with pytest.raises(DataError, match="somebody's"):
+        DensePoseCoco(coco_files / "train.json", coco_files)
+
+
+def test_people_may_lack_any_of_what_dense_pose_adds(coco_files):
+    content = json.loads((coco_files / "train.json").read_text())
+    annotated, *_ = content["annotations"]
+    for lacks in ({"segmentation": None}, {"segmentation": [[]]}, {"dp_masks": None}, {"dp_x": []}):
+        (coco_files / "train.json").write_text(json.dumps(content | {"annotations": [annotated | lacks]}))
+        sample = DensePoseCoco(coco_files / "train.json", coco_files, held_out=None)[0]
+        assert len(sample.points) == (0 if "dp_x" in lacks else 2)
+        assert sample.has_dense.tolist() == [lacks.get("dp_masks", 1) is not None]
+    (coco_files / "train.json").write_text(json.dumps(content | {"annotations": [annotated | {"dp_I": [0, 1]}]}))
+    with pytest.raises(DataError, match="dp_I"):
+        DensePoseCoco(coco_files / "train.json", coco_files)
 
 
 def test_not_a_coco_file(tmp_path):

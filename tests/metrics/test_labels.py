@@ -80,6 +80,9 @@ def coco_file(folder, **content):
 def test_coco_images_come_in_the_order_of_their_names_with_people_only(tmp_path):
     labels = CocoLabels(coco_file(tmp_path))
     assert [len(labels.people(index)) for index in range(len(labels))] == [1, 0]
+    names = [{"id": number, "file_name": f"{number}.jpg", "height": 60, "width": 80} for number in (1, 10, 7)]
+    labels = CocoLabels(coco_file(tmp_path, images=names))  # as `infer` counts, not as text
+    assert [len(labels.people(index)) for index in range(len(labels))] == [0, 1, 0]
 
 
 def test_held_out_coco_images_are_those_that_training_keeps(tmp_path):
@@ -91,15 +94,16 @@ def test_held_out_coco_images_are_those_that_training_keeps(tmp_path):
 
 
 def test_labels_come_in_the_order_of_frames(tmp_path):
-    """As `infer` reads them: 9 before 10."""
-    for number in (1, 2, 9, 10, 11):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    """As `infer` reads them: 9 before 10, a-1.jpg before a.jpg."""
+    names = ["1", "2", "9", "10", "11", "a-1", "a"]
+    for number, stem in enumerate(names):
+        cv2.imwrite(str(tmp_path / f"{stem}.png"), np.full((8, 8, 3), number, np.uint8))
         for name in ("iuv", "inst"):
             cv2.imwrite(
-                str(tmp_path / f"{number}_{name}.png"), np.zeros((8, 8, 3) if name == "iuv" else (8, 8), np.uint8)
+                str(tmp_path / f"{stem}_{name}.png"), np.zeros((8, 8, 3) if name == "iuv" else (8, 8), np.uint8)
             )
     labels = DenseLabels(tmp_path)
-    assert [int(labels.image(index)[0, 0, 0]) for index in range(len(labels))] == [1, 2, 9, 10, 11]
+    assert [int(labels.image(index)[0, 0, 0]) for index in range(len(labels))] == list(range(len(names)))
 
 
 @pytest.mark.parametrize("content", [{"annotations": []}, {"categories": None}])

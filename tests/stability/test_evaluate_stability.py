@@ -222,3 +222,4 @@ def test_plot_helpers():
     )
     assert np.nanmax(np.abs(moving_mean(np.full(300, 2.0)) - 2)) < 1e-12
     assert moving_mean(curve)[0] == pytest.approx(65)
+    assert len(moving_mean(np.zeros(0))) == 0  # a clip of one frame

@@ -163,6 +163,14 @@ def test_data_set_is_the_same_for_any_number_of_workers(toy, tmp_path):
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, three, strict=True))
 
 
+def test_a_data_set_grows(toy, tmp_path):
+    for first, count in ((0, 3), (2, 4)):
+        write_dataset(toy, tmp_path / "twice", count=count, seed=2, first=first)
+    write_dataset(toy, tmp_path / "once", count=6, seed=2)
+    twice, once = (json.loads((tmp_path / name / "annotations.json").read_text()) for name in ("twice", "once"))
+    assert twice == once and len(once["images"]) == 6
+
+
 def test_training_and_coco_tools_read_what_is_written(toy, toy_pack_file, tmp_path):
     write_dataset(toy, tmp_path, count=4, seed=6)
     source = DenseFolder(tmp_path, held_out=None)

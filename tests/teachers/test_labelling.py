@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from figures import SIZE, standing, undecided
 
@@ -15,6 +16,7 @@ from ddp_video.data.sample import UNLABELLED
 from ddp_video.errors import DataError, WeightsError
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
+from ddp_video.structures import FramePrediction, Grid, Instances, SparseIUV
 from ddp_video.teachers.blazepose import COUNT
 from ddp_video.teachers.fusion import Sighting, fuse
 from ddp_video.teachers.labelling import label_folder
@@ -76,6 +78,31 @@ def test_our_model_names_most_of_the_example_alike_in_the_mirror():
     agreed = own.agreed(0.5)
     assert limbs.sum() > 100 and (agreed != UNLABELLED)[limbs].mean() > 0.6
     assert np.array_equal(agreed[agreed != UNLABELLED], own.charts.argmax(-1)[agreed != UNLABELLED])
+
+
+def test_coordinates_at_an_outline_are_those_of_the_person():
+    """Between cells that were looked at and others, on a grid that is not the predictor's."""
+
+    class Alike:
+        """Sees one person, all of whom is at U = V = .8 of chart 2."""
+
+        def for_clip(self, sample):
+            return self
+
+        def predict(self, frames):
+            grid = Grid(frames.frame_size, (96, 144))
+            rows, columns = np.mgrid[6:18, 9:21].reshape(2, -1)
+            sites = torch.tensor(np.stack([np.zeros_like(rows), rows, columns], 1), dtype=torch.int32)
+            logits = torch.full((len(sites), 75), 0.8)
+            logits[:, :25] = 9.0 * torch.eye(25)[2]
+            people = Instances(
+                torch.tensor([[36.0, 24, 84, 72]]), torch.ones(1), *torch.ones(2, 1, *grid.size), torch.ones(1)
+            )
+            return [FramePrediction(0, 0, 0.0, grid, people, SparseIUV(sites, logits, torch.zeros(len(sites)).long()))]
+
+    opinion = ask_own_model(Alike(), np.zeros((128, 192, 3), np.uint8))
+    assert opinion.seen.any() and not opinion.seen.all()
+    assert np.allclose(opinion.uv[opinion.seen][:, 2], 0.8, atol=0.01)
 
 
 def test_no_pictures_is_an_error(tmp_path):

@@ -13,7 +13,7 @@ import torch
 from ddp_video.data.mixture import Mixture
 from ddp_video.data.sample import Sample, collate
 from ddp_video.data.transforms import Augmentation, plain_crop
-from ddp_video.errors import TrainingError
+from ddp_video.errors import OutputError, TrainingError
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import load_model
@@ -21,7 +21,7 @@ from ddp_video.sparse import ActiveSites
 from ddp_video.train.config import TrainConfig
 from ddp_video.train.criterion import Criterion, active_sites
 from ddp_video.train.interruption import noted_interrupts
-from ddp_video.train.loop import Trainer, make_optimizer, read_checkpoint, set_learning_rate
+from ddp_video.train.loop import CHECKPOINT, Trainer, make_optimizer, read_checkpoint, set_learning_rate
 from ddp_video.train.validation import picture_sheet, validate
 
 
@@ -217,6 +217,28 @@ def test_resume_needs_a_checkpoint_of_the_same_run(tmp_path):
     trainer(tmp_path, replace(SMALL, steps=1)).run()
     with pytest.raises(TrainingError, match="other settings"):
         trainer(tmp_path).resume(read_checkpoint(tmp_path))
+    for content in (b"", b"no checkpoint"):
+        (tmp_path / CHECKPOINT).write_bytes(content)
+        with pytest.raises(TrainingError, match="cannot resume"):
+            read_checkpoint(tmp_path)
+    torch.save({"weights": 1}, tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match="no checkpoint of a training run"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    run = trainer(tmp_path, replace(SMALL, steps=1))
+    run.run()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(state, path):
+        Path(path).write_bytes(b"some of it")
+        raise RuntimeError("unexpected pos 64 vs 0")  # as PyTorch says it
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match="make room, then go on with --resume"):
+        run.save()
+    assert (tmp_path / CHECKPOINT).read_bytes() == before and not list(tmp_path.glob("*.part"))
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path):
@@ -290,4 +312,8 @@ def test_configuration_files(tmp_path):
             config.changed([wrong])
     with pytest.raises(ValueError, match="unknown training settings: speed"):
         TrainConfig.from_dict({"speed": 1})
+    for wrong in ({"steps": "many"}, {"mosaic": None}, {"batch_size": 2.5}, {"size": True}, [1]):
+        with pytest.raises(ValueError, match="must be"):
+            TrainConfig.from_dict(wrong)
+    assert config.changed(["lr=.001"]).lr == 0.001
     assert Path(file).exists()

@@ -95,6 +95,29 @@ def test_a_folder_is_for_one_run_at_a_time(people, tmp_path):
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
 
 
+def test_other_weights_in_the_folder_stay(people, tmp_path):
+    other = save_model(load_model("ddp_lite"), tmp_path, {})
+    for more in ([], ["--resume"]):  # the second run goes on for a step, and its weights take the place of the first's
+        result = call("--data", f"maps:{people}", "-o", tmp_path, *QUICK, "--set", "steps=1", *more)
+        assert result.exit_code == 0, result.output
+        weights = result.output.split("weights in ")[1].strip()
+        assert {str(path) for path in tmp_path.glob("*.safetensors")} == {str(other), weights}
+        state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+        torch.save(state | {"step": 0}, tmp_path / "checkpoint.pt")
+
+
+def test_a_damaged_picture_ends_the_run_in_one_line(people, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(people, damaged)
+    for name in ("a", "b"):
+        (damaged / f"{name}_iuv.png").write_bytes(b"no picture")
+    code = "import sys; from ddp_video.cli.main import main; sys.exit(main())"
+    arguments = ["train", "--data", f"maps:{damaged}", "-o", str(tmp_path / "run"), *QUICK, "--workers", "1"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "_iuv.png" in done.stderr and len(done.stderr) < 200
+
+
 def test_a_folder_too_small_to_hold_a_picture_out(people, tmp_path):
     few = tmp_path / "few"
     few.mkdir()
@@ -135,6 +158,9 @@ def test_training_from_a_pool_leaves_no_process_behind(monkeypatch, tmp_path):
         (["--data", "maps:PEOPLE", "--config", "/nowhere.toml"], DataError, "nowhere.toml"),
         (["--data", "maps:PEOPLE", "--init", "/nowhere.safetensors"], WeightsError, "nowhere"),
         (["--data", "maps:PEOPLE", "--resume"], TrainingError, "cannot resume"),
+        (["--data", "maps:PEOPLE", "--init", "ddp_lite", "--set", "model=ddp_r50"], TrainingError, "is a ddp_lite"),
+        (["--data", "maps:PEOPLE", "--init", "ddp_lite", "--set", "without=sparsity"], TrainingError, "is a ddp_lite"),
+        (["--data", "maps:PEOPLE", "--device", "abacus"], ValueError, "unknown device"),
     ],
 )
 def test_what_is_wrong_is_said(people, tmp_path, arguments, error, says):

@@ -70,7 +70,8 @@ def main() -> None:
 
 def _resumes() -> bool:
     """Whether the command that was called has --resume."""
-    return len(sys.argv) > 1 and sys.argv[1] in ("infer", "smooth", "train")
+    command = cli.get_command(None, sys.argv[1]) if len(sys.argv) > 1 else None
+    return command is not None and any(parameter.name == "resume" for parameter in command.params)
 
 
 if __name__ == "__main__":

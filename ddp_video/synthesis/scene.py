@@ -159,9 +159,8 @@ class SceneMaker:
         """Find everybody a place in view where they touch nobody in any frame; those who find none stay away."""
         moments = range(0, len(first.performance.keys), _APART)
 
-        def outline(actor: Actor) -> np.ndarray:  # [moments, 90, 3] as seen from the actor's place
-            chosen = np.linspace(0, len(self._landmarks) - 1, 90).astype(int)
-            return np.stack([actor.points(t, self.model)[chosen] for t in moments]) - np.append(actor.place, 0)
+        def outline(actor: Actor) -> np.ndarray:  # [moments, N, 3] as seen from the actor's place
+            return np.stack([actor.points(t, self.model) for t in moments]) - np.append(actor.place, 0)
 
         gap = _ELBOW_TO_ELBOW if rows else _GAP
         places = _in_rows(rng, first.place) if rows else _anywhere(rng, camera, distance)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ddp_video.cli.options import load_predictor, model_options, progress_bar, quiet_option
+from ddp_video.cli.options import load_predictor, model_options, need_folders, progress_bar, quiet_option
 from ddp_video.errors import DataError
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -48,8 +48,7 @@ def evaluate(source, labels, images, smpl, published, held_out, max_images, json
     from ddp_video.metrics.gps import AccuracyEvaluator
     from ddp_video.runs import RunFolder
 
-    if json_file and not json_file.absolute().parent.is_dir():
-        raise click.UsageError(f"{json_file.parent} is not a folder; make it first")
+    need_folders(json_file)
     if labels is None and RunFolder.is_one(source):
         raise click.UsageError(f"{source} is a run folder: give --labels to measure it against")
     truth, geodesics = _open_labels(labels or source, images, smpl, held_out, needs_images=labels is None)

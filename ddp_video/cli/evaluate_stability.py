@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ddp_video.cli.options import progress_bar, quiet_option
+from ddp_video.cli.options import need_folders, progress_bar, quiet_option
 
 
 @click.command("evaluate-stability")
@@ -67,9 +67,7 @@ def evaluate_stability(inputs, source, truth, flow, flow_weights, json_file, plo
     clips = _clips(inputs)
     if len(clips) > 1 and source:
         raise click.UsageError("--source is one video; it cannot be that of several clips")
-    for file in (json_file, plot_file):
-        if file and not file.absolute().parent.is_dir():
-            raise click.UsageError(f"{file.parent} is not a folder; make it first")
+    need_folders(json_file, plot_file)
     estimator = load_flow(flow, flow_weights)
     measured = {}
     for clip, paths in clips.items():

@@ -201,6 +201,13 @@ def run_each(jobs: list[tuple[Path, Callable]], quiet: bool) -> int:
     return code
 
 
+def need_folders(*files: Path | None) -> None:
+    """Wrong usage, before anything is computed, where a file (None: not asked for) is to be written into no folder."""
+    for file in files:
+        if file and not file.absolute().parent.is_dir():
+            raise click.UsageError(f"{file.parent} is not a folder; make it first")
+
+
 def refuse_equal(folders: list[Path]) -> None:
     """UsageError where two inputs would become one run folder."""
     for folder in folders:

@@ -122,7 +122,8 @@ class _Window:
     def gather(self, keep: Tensor, weight: Tensor, owner: Tensor, by_chart: bool = False) -> SparseIUV:
         """The weighted sums at those N cells that `keep` ([M] bool) tells, in the precision of the logits (rounded to float16).
 
-        weight: [N, 1 + 4K]. owner: [N]. by_chart: U and V of a chart count by how likely that chart is at their site; elsewhere they were never trained.
+        weight: [N, 1 + 4K]. owner: [N]. by_chart: U and V of a chart count by how likely that chart is at their site;
+        elsewhere they were never trained.
         """
         logits = torch.cat([frame.iuv.logits for frame in self.frames]).float()
         if by_chart:

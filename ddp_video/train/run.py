@@ -94,9 +94,9 @@ def _model(config: TrainConfig, init: str, charts: str) -> DDP:
     if init not in ("imagenet", "scratch"):
         model = load_model(init)
         if model.config.name != config.model or (config.without and getattr(model.config, WITHOUT[config.without])):
+            wanted = " without ".join(filter(None, (config.model, config.without)))
             raise TrainingError(
-                f"{init} is a {model.config.name}, the settings say {' without '.join(filter(None, (config.model, config.without)))}"
-                f"; add --set model={model.config.name}, or begin with --init imagenet"
+                f"{init} is a {model.config.name}, the settings say {wanted}; add --set model={model.config.name}, or begin with --init imagenet"
             )
         return model
     model = DDP(replace(config.model_config(), charts=charts))

@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from ddp_video.allocator import keep_freed_memory
+from ddp_video.allocator import keep_few_kernels, keep_freed_memory
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import infer, smooth
@@ -73,6 +73,7 @@ def resident_mib() -> float:
 def watched(job: str, source: Path, out: Path, frames: int, results: multiprocessing.Queue) -> None:
     """In a process of its own, set up as the commands are: run a job and tell how memory went, [(frame, MiB)]."""
     keep_freed_memory()
+    keep_few_kernels()
     samples = []
 
     def progress(done: int, _: int | None) -> None:

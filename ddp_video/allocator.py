@@ -1,14 +1,16 @@
-"""How the C library hands out memory for large arrays, and how much a process has had."""
+"""How libraries below Python keep memory for later, and how much a process has had."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from pathlib import Path
 
 # Of glibc's mallopt.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+KERNELS = 256  # a frame needs a hundred, of which one or two are new: those whose size is the number of active cells
 
 
 def keep_freed_memory() -> None:
@@ -28,6 +30,13 @@ def keep_freed_memory() -> None:
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(M_ARENA_MAX, 1)
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN keep the kernels that frames share, not those of a thousand frames, 50 kB each: a long clip would need more
+    memory than a short one. To be called before the first network runs; not for training, whose steps need more of them.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
 
 
 def peak_memory_mib() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ddp_video.allocator import keep_freed_memory
+from ddp_video.allocator import keep_few_kernels, keep_freed_memory
 from ddp_video.cli.failures import explain, fail
 
 
@@ -189,6 +189,7 @@ def run_each(jobs: list[tuple[Path, Callable]], quiet: bool) -> int:
     """Run jobs of (run folder, job(progress) -> RunFolder) one after the other; one that fails does not stop the
     others. Returns the exit code."""
     keep_freed_memory()
+    keep_few_kernels()
     code = 0
     for folder, job in jobs:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Of glibc's mallopt.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-KERNELS = 256  # a frame needs a hundred, of which one or two are new: those whose size is the number of active cells
+KERNELS = 192  # a frame needs a hundred, RAFT seventy more; one or two fit this frame alone
 
 
 def keep_freed_memory() -> None:

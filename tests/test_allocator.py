@@ -56,7 +56,9 @@ def test_kernels_of_sizes_long_past_are_forgotten():
     result = subprocess.run(
         [sys.executable, "-c", KERNELS_PROGRAM], capture_output=True, text=True, check=True, env=environment
     )
-    first, *_, again, last_again = ("create:cache_miss,cpu,convolution" in part for part in result.stdout.split("WIDTH")[1:])
+    first, *_, again, last_again = (
+        "create:cache_miss,cpu,convolution" in part for part in result.stdout.split("WIDTH")[1:]
+    )
     assert (first, again, last_again) == (True, True, False)
 
 

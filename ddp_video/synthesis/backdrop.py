@@ -13,6 +13,12 @@ from ddp_video.synthesis.planes import Backdrop
 
 KINDS = ("room", "outdoors", "photograph", "abstract")
 KIND_ODDS = (0.4, 0.4, 0.18, 0.02)
+_LIGHT = np.square(np.arange(256, dtype=np.float32) / 255)  # linear, of the colours 0..255
+
+
+def _mean_light(photograph: np.ndarray) -> np.ndarray:
+    """[3] mean linear BGR of uint8 [H, W, 3]."""
+    return np.array(cv2.mean(cv2.LUT(photograph, _LIGHT))[:3])
 
 
 def _in_view(camera: Camera, start: np.ndarray, along: np.ndarray, height: float) -> bool:
@@ -108,7 +114,7 @@ class BackdropMaker:
                 limits=(-1e9, 1e9, 0, 1),
                 lit=False,
             )
-            backdrop.mean = ((image / 255.0) ** 2).mean((0, 1))
+            backdrop.mean = _mean_light(image)
         elif kind < 0.85:  # facades
             for k in range(rng.integers(1, 4)):
                 turn = rng.normal(0, 0.5) if k else rng.normal(0, 0.2)
@@ -143,4 +149,4 @@ class BackdropMaker:
         right, down = camera.rotation[:, 0], camera.rotation[:, 1]
         corner = camera.position + forward * distance - right * size / 2 + down * size / 2
         backdrop.add(image, corner, right, -down, size, size, lit=False)
-        backdrop.mean = ((image / 255.0) ** 2).mean((0, 1))
+        backdrop.mean = _mean_light(image)

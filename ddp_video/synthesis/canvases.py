@@ -80,8 +80,9 @@ class Canvases:
 
     def wall(self, rng, paint: np.ndarray, width: float, height: float) -> np.ndarray:
         """A wall with a skirting board and pictures, windows, doors or shelves, 512 px square over its whole area."""
-        repeats = max(1, round(width / 2.0)), max(1, round(height / 2.0))
-        canvas = cv2.resize(np.tile(paint, (repeats[1], repeats[0], 1)), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        across, up = (_SIDE // max(1, round(length / 2.0)) for length in (width, height))  # px of 2 m
+        tile = cv2.resize(paint, (across, up), interpolation=cv2.INTER_AREA)  # of one tile, not of the whole wall
+        canvas = np.tile(tile, (-(-_SIDE // up), -(-_SIDE // across), 1))[:_SIDE, :_SIDE].copy()
         trim = (rng.uniform(20, 240) * np.ones(3)).astype(np.uint8)
         _paint(canvas, trim, 0, 1 - rng.uniform(0.03, 0.06), 1, 1)
         for _ in range(rng.integers(0, 4)):

@@ -55,16 +55,22 @@ class Scene:
 
 
 @njit(cache=True, fastmath=True)
-def closest(first, second):
-    """Least distance between points of two sets at the same moment; [T, N, 3] and [T, M, 3]."""
-    least = np.inf
+def too_close(first, second, gap):
+    """Whether points of two sets come nearer than `gap` at the same moment; [T, N, 3] and [T, M, 3] m."""
     for t in range(len(first)):
+        apart = False
+        for k in range(3):  # most people are far apart
+            a, b = first[t, :, k], second[t, :, k]
+            apart |= a.min() - b.max() > gap or b.min() - a.max() > gap
+        if apart:
+            continue
         for i in range(first.shape[1]):
             for j in range(second.shape[1]):
                 x, y = first[t, i, 0] - second[t, j, 0], first[t, i, 1] - second[t, j, 1]
                 z = first[t, i, 2] - second[t, j, 2]
-                least = min(least, x * x + y * y + z * z)
-    return math.sqrt(least)
+                if x * x + y * y + z * z <= gap * gap:
+                    return True
+    return False
 
 
 class SceneMaker:
@@ -172,7 +178,7 @@ class SceneMaker:
                 place = next(places)
                 moved = points + np.append(place, 0)
                 near_camera = np.linalg.norm(moved - camera.position, axis=-1).min() < 0.35
-                if not near_camera and all(closest(moved, other) > gap for other in taken):
+                if not near_camera and not any(too_close(moved, other, gap) for other in taken):
                     actor.place = place
                     taken.append(moved)
                     placed.append(actor)

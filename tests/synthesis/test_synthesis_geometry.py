@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from ddp_video.charts import MIRROR, MIRROR_FLIPS_U
 from ddp_video.synthesis import pose, resting, rotation, scene
@@ -176,12 +177,23 @@ def test_people_in_rows_stand_close_and_touch_nobody(toy, monkeypatch):
     nearest = []
     for seed in range(4):
         actors = toy.scenes.draw(np.random.default_rng(seed), framing="group").actors
-        points = [actor.points(0, toy.model)[None] for actor in actors]
-        gaps = [[scene.closest(a, b) if a is not b else np.inf for b in points] for a in points]
+        points = [actor.points(0, toy.model) for actor in actors]
+        gaps = [[cdist(a, b).min() if a is not b else np.inf for b in points] for a in points]
         nearest += [min(row) for row in gaps if len(row) > 1]
     assert len(nearest) > 8
     assert min(nearest) > 0.0199  # 2 cm
     assert np.median(nearest) < 0.12
+
+
+def test_people_are_too_close_where_any_points_are_at_one_moment():
+    rng = np.random.default_rng(0)
+    first, found = rng.normal(size=(3, 20, 3)), []
+    for away in np.linspace(0, 6, 40):
+        second = rng.normal((0, away, 0), 1, (3, 30, 3))
+        nearest = min(cdist(a, b).min() for a, b in zip(first, second, strict=True))
+        found.append(scene.too_close(first, second, 0.4))
+        assert found[-1] == (nearest <= 0.4)
+    assert {True, False} == set(found)
 
 
 def test_clothes_lie_outside_the_body(real):

@@ -27,7 +27,10 @@ BOX_SHARE = 0.5  # of masks' overlap that boxes' counts: those of people who cro
 REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
 # What a return exactly where expected counts; a whole overlap of somebody in sight counts 1, as do colours.
 NEARNESS = 0.5
-MAX_GROWTH, MAX_SHRINKING = 1.8, 3.0  # of his size; who comes back may be half hidden or cut off by the border
+# Of his size, who comes back: half hidden, or cut off by the border, or nearer to the camera, where colours leave less doubt.
+MAX_GROWTH, GROWTH_BY_COLOURS, MAX_SHRINKING = 1.8, 2.0, 3.0
+PROVISIONAL = 10  # frames in which somebody new may turn out to be somebody lost before,
+CLAIM = 1.0  # if place and colours together fit so well
 # Share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt.
 CROWDED = 0.3
 
@@ -65,8 +68,9 @@ class Tracker:
     Everybody known, also who was lost up to 60 frames ago, is compared with everybody found: by place and by colours at
     once, for flow alone goes with whoever walks in front, and the mask that two people shared must not stay with the wrong
     one when they part. Place is, of people seen in the last frame, how far their mask carried along the optical flow, or
-    their box moved on, overlaps; else how near to where his motion should have taken him somebody comes back. One optimal
-    assignment, so the outcome does not depend on the order of people. A hard cut ends all tracks.
+    their box moved on, overlaps; else how near somebody comes back to where he was, or to where his motion should have
+    taken him. One optimal assignment, so the outcome does not depend on the order of people. Who is new is provisional for
+    some frames: he may turn out to be somebody lost. A hard cut ends all tracks.
 
     `state()` after frame n, given to `restore()`, goes on with frame n+1 as if nothing had happened.
     """
@@ -94,7 +98,7 @@ class Tracker:
             known, flow = found[:0], None
         else:
             known, flow = self._people, self._estimator.pairs([image], [self._last_image], prediction.grid)
-        found = self._identify(known, found, flow, prediction.grid.pixels_per_cell)
+        found, known = self._identify(known, found, flow, prediction.grid.pixels_per_cell)
         kept = (self._frame - known.seen <= MAX_OCCLUSION) & (known.age >= CONFIRMED)
         kept &= ~np.isin(known.track_id, found.track_id)
         self._people = _join(found, known[kept])
@@ -103,8 +107,11 @@ class Tracker:
             prediction, instances=replace(prediction.instances, track_id=torch.from_numpy(found.track_id.copy()))
         )
 
-    def _identify(self, known: _People, found: _People, flow: Flow | None, cell_px: tuple[float, float]) -> _People:
-        match = np.full(len(found), -1)
+    def _identify(
+        self, known: _People, found: _People, flow: Flow | None, cell_px: tuple[float, float]
+    ) -> tuple[_People, _People]:
+        """Those found, with their identities, and those known, without who turned out to be somebody else."""
+        match, same = np.full(len(found), -1), []
         if len(known):
             found = replace(found, velocity=_motion(found.mask, flow, cell_px))
             carried = _mask_iou(_carry(known.mask, flow), found.mask) * (known.seen == self._frame - 1)[:, None]
@@ -114,13 +121,16 @@ class Tracker:
             for row, its_column in _assign(score):
                 column[row] = its_column
             self.exchanges = self._look_back(known, carried, colours, score, column)
+            same = _recognise(known, score, column, self._frame)
+            self.exchanges += [(int(known.track_id[a]), int(known.track_id[b]), int(known.age[b])) for a, b in same]
             match[column[column >= 0]] = np.flatnonzero(column >= 0)
         new = match < 0
         ids = np.zeros(len(found), np.int64)
         ids[~new] = known.track_id[match[~new]]
         ids[new] = self._next_id + np.arange(new.sum())
         self._next_id += int(new.sum())
-        return _remember(replace(found, track_id=ids), known, match)
+        found = _remember(replace(found, track_id=ids), known, match)
+        return found, known[np.setdiff1d(np.arange(len(known)), [late for _, late in same])]
 
     def _look_back(
         self, known: _People, carried: np.ndarray, colours: np.ndarray, score: np.ndarray, column: np.ndarray
@@ -240,14 +250,35 @@ def _similarity(known: _People, found: _People, carried: np.ndarray, colours: np
     overlap = np.maximum(carried, BOX_SHARE * boxes.iou(expected, found.box))
 
     size = known.size[:, None]
-    distance = _distance(expected, found.box) / np.maximum(size, found.size)
+    distance = np.minimum(_distance(known.box, found.box), _distance(expected, found.box))  # he may have stopped
+    distance /= np.maximum(size, found.size)
     reach = np.minimum(REACH + REACH_PER_FRAME * (unseen - 1), MAX_REACH)
 
-    same_size = (found.size < MAX_GROWTH * size) & (size < MAX_SHRINKING * found.size)
-    back = (distance < reach) & same_size & (colours > 0)
-    possible = np.where(in_sight, overlap >= MIN_OVERLAP, back)
-    place = np.where(in_sight, overlap, NEARNESS * (1 - distance / reach))
+    growth = np.maximum(MAX_GROWTH, 1 + GROWTH_BY_COLOURS * colours)
+    same_size = (found.size < growth * size) & (size < MAX_SHRINKING * found.size)
+    follows = in_sight & (overlap >= MIN_OVERLAP)
+    possible = follows | ((distance < reach) & same_size & (colours > 0))
+    place = np.where(follows, overlap, NEARNESS * (1 - distance / reach))
     return possible * np.maximum(place + colours, 1e-3)
+
+
+def _recognise(known: _People, score: np.ndarray, column: np.ndarray, frame: int) -> list[tuple[int, int]]:
+    """Who came into view lately and turns out to be somebody lost before: rows (lost, lately come) of people who are one.
+
+    Somebody who comes back shows a foot at the border, or an arm behind another, before he shows enough to be known by.
+    column: [K] of the N found, or -1, changed for those; score: [K, N].
+    """
+    unseen = frame - known.seen
+    lost, young = unseen > 1, (unseen == 1) & (known.age < PROVISIONAL)
+    one = unseen[:, None] > known.age  # row by row: lost before the other came
+    claims = np.pad(score, ((0, 0), (0, 1)))[:, column] * (
+        one & (lost & (column < 0))[:, None] & (young & (column >= 0))
+    )
+    for row, other in _assign(claims * (claims >= CLAIM)):
+        column[row], column[other] = column[other], -1
+    back = np.flatnonzero(lost & (column >= 0))
+    displaced = score[:, column[back]].T * (one[back] & young & (column < 0))
+    return [(int(back[i]), other) for i, other in _assign(displaced)]
 
 
 def _assign(score: np.ndarray) -> list[tuple[int, int]]:

@@ -33,8 +33,9 @@ def clip(texture, make_prediction):
             for person in reversed(range(len(paths))):
                 left = (drawn or paths)[person][index]
                 if left is not None:
-                    frame[32 : 32 + 4 * HEIGHT, 4 * left : 4 * (left + WIDTH)] = clothes[person]
-            people = [(8, path[index], 8 + HEIGHT, path[index] + WIDTH) for path in paths if path[index] is not None]
+                    frame[32 : 32 + 4 * HEIGHT, 4 * left : 4 * (left + WIDTH)] = clothes[person][:, : 240 - 4 * left]
+            lefts = [path[index] for path in paths if path[index] is not None]
+            people = [(8, left, 8 + HEIGHT, min(left + WIDTH, GRID.size[1])) for left in lefts]
             predictions.append(make_prediction(GRID, people, index=index))
             frames.append(frame)
         return predictions, frames
@@ -87,6 +88,38 @@ def test_who_was_half_hidden_before_or_after_nobody_saw_him_keeps_his_id(clip, m
         predictions.append(make_prediction(GRID, people, index=index))
     ids = ids_of(predictions, frames)
     assert ids == [[1] if left in unseen else [1, 2] for left in behind]
+
+
+def test_who_comes_back_by_and_by_is_recognised_when_enough_of_him_shows(clip, make_prediction):
+    """Leaves by the border, turns round out of sight, and comes back foot first: of that frame, and of those in which only
+    an arm (another colour) showed, he gets his id in hindsight."""
+    out, unseen, sliver = range(44, 58, 2), 6, 3
+    inwards = [*[57] * sliver, *range(55, 43, -2)]
+    lefts = [*out, *[None] * unseen, *inwards]
+    predictions, frames = clip(
+        [[20] * len(lefts), lefts], drawn=[[20] * len(lefts), [60 if left is None else left for left in lefts]]
+    )
+    for index, left in enumerate(lefts):
+        people = [(8, 20, 8 + HEIGHT, 20 + WIDTH)]
+        if left is not None:
+            first_seen = index - len(out) - unseen
+            top = 20 if 0 <= first_seen < sliver else 8
+            people.append((top, left, 8 + HEIGHT, min(left + WIDTH, GRID.size[1])))
+            if top == 20:
+                frames[index][32:, 4 * left :] = COLOURS[2]
+        predictions[index] = make_prediction(GRID, people, index=index)
+    tracker = Tracker()
+    online = [(f, tracker.update(p, f), tracker.exchanges) for p, f in zip(predictions, frames, strict=True)]
+    came = len(out) + unseen
+    assert online[came][1].instances.track_id.tolist() == [1, 3]  # a shoe could be anybody's
+    assert [p.instances.track_id.tolist() for _, p in in_hindsight(online)] == [
+        [1] if left is None else [1, 2] for left in lefts
+    ]
+
+
+def test_somebody_else_who_walks_in_where_one_left_is_not_taken_for_him(clip):
+    ids = ids_of(*clip([[5] * 16, [*range(40, 56, 2), *[None] * 8], [*[None] * 9, *range(52, 38, -2)]]))
+    assert ids[7] == [1, 2] and ids[-1] == [1, 3]
 
 
 def test_an_id_does_not_survive_for_ever(clip):

@@ -29,6 +29,7 @@ REACH, REACH_PER_FRAME, MAX_REACH = 0.5, 0.08, 1.5
 NEARNESS = 0.5
 # Of his size, who comes back: half hidden, or cut off by the border, or nearer to the camera, where colours leave less doubt.
 MAX_GROWTH, GROWTH_BY_COLOURS, MAX_SHRINKING = 1.8, 2.0, 3.0
+ALIKE = 0.6  # colours by which somebody is known where he was last seen: he may have turned round, or was mostly hidden
 PROVISIONAL = 10  # frames in which somebody new may turn out to be somebody lost before,
 CLAIM = 1.0  # if place and colours together fit so well
 # Share of a box that lies in another's: the mask may then hold some of both people, and colours are not learnt.
@@ -250,14 +251,16 @@ def _similarity(known: _People, found: _People, carried: np.ndarray, colours: np
     overlap = np.maximum(carried, BOX_SHARE * boxes.iou(expected, found.box))
 
     size = known.size[:, None]
-    distance = np.minimum(_distance(known.box, found.box), _distance(expected, found.box))  # he may have stopped
+    alike = colours >= ALIKE
+    distance = _distance(expected, found.box)
+    distance = np.where(alike, np.minimum(distance, _distance(known.box, found.box)), distance)
     distance /= np.maximum(size, found.size)
     reach = np.minimum(REACH + REACH_PER_FRAME * (unseen - 1), MAX_REACH)
 
     growth = np.maximum(MAX_GROWTH, 1 + GROWTH_BY_COLOURS * colours)
     same_size = (found.size < growth * size) & (size < MAX_SHRINKING * found.size)
     follows = in_sight & (overlap >= MIN_OVERLAP)
-    possible = follows | ((distance < reach) & same_size & (colours > 0))
+    possible = follows | ((distance < reach) & same_size & np.where(in_sight, alike, colours > 0))
     place = np.where(follows, overlap, NEARNESS * (1 - distance / reach))
     return possible * np.maximum(place + colours, 1e-3)
 

@@ -33,8 +33,8 @@ def keep_freed_memory() -> None:
 
 
 def keep_few_kernels() -> None:
-    """Let oneDNN keep the kernels that frames share, not those of a thousand frames, 50 kB each: a long clip would need more
-    memory than a short one. To be called before the first network runs; not for training, whose steps need more of them.
+    """Let oneDNN keep the kernels that frames share, not those of a thousand frames: at up to .4 MB each, a long clip would
+    need more memory than a short one. To be called before the first network runs; not for training, whose steps need more.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
 

@@ -25,7 +25,8 @@ def assign(score: np.ndarray) -> list[tuple[int, int]]:
 def recognise(known: KnownPeople, score: np.ndarray, column: np.ndarray, frame: int) -> list[tuple[int, int]]:
     """Who came into view lately and turns out to be somebody lost before: rows (lost, lately come) of people who are one.
 
-    Somebody who comes back shows a foot at the border, or an arm behind another, before he shows enough to be known by.    `column` is changed for those.
+    Somebody who comes back shows a foot at the border, or an arm behind another, before he shows enough to be known by.
+    `column` is changed for those.
     """
     unseen = frame - known.seen
     lost, young = unseen > 1, (unseen == 1) & (known.age < PROVISIONAL)
@@ -48,7 +49,7 @@ def doubt(known: KnownPeople, score: np.ndarray, colours: np.ndarray, column: np
         fit = np.where(score[possible] > 0, colours[possible], -np.inf)
         better = fit.max(0) > colours[here, column[here]]
         rival[here[better]] = known.track_id[lost[fit.argmax(0)[better]]]
-        doubted = np.where(rival == known.rival, known.doubted, 0) + 1
+        doubted = (rival > 0) * (np.where(rival == known.rival, known.doubted, 0) + 1)
     return replace(known, rival=rival, doubted=doubted)
 
 

@@ -57,7 +57,7 @@ OUTPUT, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=Tru
     "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Smaller pictures, to try it out."
 )
 def main(names, output, device, rounds, clip, detectron2, flow_weights, pack, scale):
-    keep_freed_memory()  # as infer and smooth do
+    keep_freed_memory()  # as infer and smooth do; their few kernels are too few for several networks in turn
     settings = Settings(str(choose_device(device)), rounds, scale, clip, detectron2, flow_weights, pack)
     facts = machine(settings.device) | ({} if scale == 1 else {"scale": scale})
     tables: dict[str, Table] = {}

@@ -35,6 +35,13 @@ def _paint(canvas: np.ndarray, image, x0: float, y0: float, x1: float, y1: float
         canvas[top:bottom, left:right] = cv2.resize(image, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
 
 
+def _tiled(tile: np.ndarray, across: int, down: int) -> np.ndarray:
+    """A new canvas covered with so many tiles each way: one is shrunken, not all of them."""
+    width, height = _SIDE // across, _SIDE // down
+    small = cv2.resize(tile, (width, height), interpolation=cv2.INTER_AREA)
+    return np.tile(small, (-(-_SIDE // height), -(-_SIDE // width), 1))[:_SIDE, :_SIDE].copy()
+
+
 class Canvases:
     """Draws pictures out of tiles (see `surfaces.make_tiles`) and photographs."""
 
@@ -80,9 +87,7 @@ class Canvases:
 
     def wall(self, rng, paint: np.ndarray, width: float, height: float) -> np.ndarray:
         """A wall with a skirting board and pictures, windows, doors or shelves, 512 px square over its whole area."""
-        across, up = (_SIDE // max(1, round(length / 2.0)) for length in (width, height))  # px of 2 m
-        tile = cv2.resize(paint, (across, up), interpolation=cv2.INTER_AREA)  # of one tile, not of the whole wall
-        canvas = np.tile(tile, (-(-_SIDE // up), -(-_SIDE // across), 1))[:_SIDE, :_SIDE].copy()
+        canvas = _tiled(paint, *(max(1, round(length / 2)) for length in (width, height)))  # a tile is 2 m wide
         trim = (rng.uniform(20, 240) * np.ones(3)).astype(np.uint8)
         _paint(canvas, trim, 0, 1 - rng.uniform(0.03, 0.06), 1, 1)
         for _ in range(rng.integers(0, 4)):
@@ -137,9 +142,7 @@ class Canvases:
         return canvas
 
     def facade(self, rng, width: float, height: float) -> np.ndarray:
-        canvas = cv2.resize(
-            np.tile(self.tile(rng, "wall", 0.4), (3, 3, 1)), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
-        )
+        canvas = _tiled(self.tile(rng, "wall", 0.4), 3, 3)
         rows, columns = max(1, round(height / 3)), max(1, round(width / rng.uniform(1.5, 3.5)))
         glass = (
             self.photograph(rng, 128)

@@ -35,6 +35,7 @@ _OUTFITS = ("suit", "cut", "painted")  # MakeHuman's, of our own tailor, and clo
 _OUTFIT_ODDS = (0.35, 0.5, 0.15)
 _HOLDS = 0.12  # how often each hand holds something
 _WORN = {"long": 4, "ponytail": 2}  # how much oftener than other long hair, by how its name begins
+_HANGS = 0.4  # m below the ears: hair that hangs further is also worn cut, down to the shoulders
 
 
 def _styled(rng: np.random.Generator, rest: np.ndarray, long: bool) -> np.ndarray:
@@ -46,7 +47,8 @@ def _styled(rng: np.random.Generator, rest: np.ndarray, long: bool) -> np.ndarra
     styled = middle + (rest - middle) * np.array([volume, volume, 1 + 0.6 * (volume - 1)], np.float32)
     below = styled[:, 2] < middle[2]
     if long:
-        styled[below, 2] = middle[2] + (styled[below, 2] - middle[2]) * rng.uniform(0.8, 1.5)
+        shortest = 0.3 if middle[2] - low[2] > _HANGS else 0.8
+        styled[below, 2] = middle[2] + (styled[below, 2] - middle[2]) * rng.uniform(shortest, 1.4)
     return styled.astype(np.float32)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -24,12 +25,18 @@ def choose_device(device: torch.device | str) -> torch.device:
     return chosen
 
 
-def choose_precision(device: torch.device) -> str:
-    """The name in DTYPES that a device multiplies natively and fastest."""
+def choose_precision(device: torch.device, precision: str = "auto") -> str:
+    """A name in DTYPES: that which is given, or for 'auto' that which the device multiplies natively and fastest.
+
+    Raises ValueError for any other.
+    """
+    if precision not in ("auto", *DTYPES):
+        raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
+    if precision != "auto":
+        return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    cpu = Path("/proc/cpuinfo")
-    native = cpu.exists() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    native = CPU_INFO.exists() and any(flag in CPU_INFO.read_text() for flag in ("avx512_bf16", "amx_bf16"))
     return "bf16" if device.type == "cpu" and native else "fp32"
 
 

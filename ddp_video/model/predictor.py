@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -49,8 +48,6 @@ class DDPPredictor:
         score_threshold: float = SCORE_THRESHOLD,
         sparse_backend: str = "torch",
     ):
-        if precision not in ("auto", *DTYPES):
-            raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
         if size is not None and size < SIZE_MULTIPLE:
             raise ValueError(f"size must be at least {SIZE_MULTIPLE} px, got {size}")
         if not 0 <= score_threshold <= 1:
@@ -58,7 +55,7 @@ class DDPPredictor:
         if sparse_backend not in BACKENDS:
             raise ValueError(f"unknown sparse backend {sparse_backend!r}, needed one of {', '.join(BACKENDS)}")
         self.device = choose_device(device)
-        self.precision = choose_precision(self.device) if precision == "auto" else precision
+        self.precision = choose_precision(self.device, precision)
         self.size = size or model.config.short_side
         self.size_by = "user" if size else "model"  # or "people", by `for_clip`
         self.score_threshold = score_threshold
@@ -171,7 +168,7 @@ class DDPPredictor:
         data = data.pin_memory() if self.device.type == "cuda" else data  # the copy then need not wait
         images = self._prepare(data.to(self.device, non_blocking=True), grid.input_size)
         dtype = DTYPES[self.precision]
-        with nullcontext() if dtype == torch.float32 else torch.autocast(self.device.type, dtype):
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             found = self.model(images, grid.input_size, self.score_threshold)
         return [self._to_frame(people, iuv, grid) for people, iuv in found]
 

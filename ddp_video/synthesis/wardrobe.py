@@ -162,9 +162,10 @@ class Wardrobe:
         return found
 
     def _choose(self, rng: np.random.Generator, female: bool, outfit: str) -> tuple[str, ...]:
-        def pick(kind: str, fits=lambda name: True) -> list[str]:
+        def pick(kind: str, fits=lambda name: True, odds=lambda name: 1) -> list[str]:
             names = [n for n in self._by_kind.get(kind, []) if fits(n)]
-            return [names[rng.integers(len(names))]] if names else []
+            shares = np.array([odds(n) for n in names], float)
+            return [names[rng.choice(len(names), p=shares / shares.sum())]] if names else []
 
         wears: list[str] = []
         if outfit == "suit":
@@ -173,12 +174,10 @@ class Wardrobe:
         if rng.random() < 0.87:
             wears += pick("shoes")
         if rng.random() < 0.92:
-            if rng.random() < (0.65 if female else 0.15):
-                styles = [n for n in self._by_kind.get("hair", []) if not n.startswith("short")]
-                odds = np.array([_WORN.get(n.rstrip("0123456789"), 1) for n in styles], float)
-                wears += [styles[rng.choice(len(styles), p=odds / odds.sum())]] if styles else []
-            else:
-                wears += pick("hair", lambda n: n.startswith("short"))
+            long = rng.random() < (0.65 if female else 0.15)
+            wears += pick(
+                "hair", lambda n: n.startswith("short") != long, lambda n: _WORN.get(n.rstrip("0123456789"), 1)
+            )
         wears += pick("brow")
         if rng.random() < 0.07:
             wears += pick("hat")

@@ -91,7 +91,7 @@ class RAFTFlow(_OnGrid):
     ):
         self.device = torch.device(device)
         self.short_side, self.tolerance = short_side, tolerance
-        self.precision = choose_precision(self.device) if precision == "auto" else precision
+        self.precision = choose_precision(self.device, precision)
         self._model = _load_raft(weights, self.device, DTYPES[self.precision])
 
     def describe(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ddp_video.errors import DataError
+from ddp_video.hardware import DTYPES
 from ddp_video.model.config import CONFIGS, ModelConfig
 
 
@@ -30,7 +31,7 @@ class TrainConfig:
     warmup: int = 200  # steps of linear warm-up
     clip_norm: float = 10.0  # of the gradient
     ema: float = 0.999  # decay a step of the averaged weights, which are the ones exported
-    precision: str = "bf16"  # 'fp32', 'bf16' or 'fp16' (autocast; fp16 with loss scaling)
+    precision: str = "auto"  # what the device multiplies natively, or 'fp32', 'bf16', 'fp16' (with loss scaling)
     frozen_stages: int = 2  # of the backbone: the stem, and all up to stride 4
     seed: int = 0
     mosaic: float = 0.3  # share of crops put together from four or nine pictures
@@ -112,7 +113,7 @@ _CHOICES = {
     "without": ("", *WITHOUT),
     "optimizer": ("adamw", "muon", "sgd"),
     "schedule": ("cosine", "steps"),
-    "precision": ("fp32", "bf16", "fp16"),
+    "precision": ("auto", *DTYPES),
 }
 
 PRESETS = {

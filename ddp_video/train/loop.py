@@ -6,7 +6,6 @@ import copy
 import json
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from ddp_video.data.mixture import Mixture, Numbers, batches
 from ddp_video.data.sample import Batch
 from ddp_video.errors import OutputError, TrainingError
+from ddp_video.hardware import DTYPES, choose_precision
 from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import save_model
 from ddp_video.train.config import TrainConfig
@@ -31,7 +31,6 @@ from ddp_video.train.validation import picture_sheet, validate
 LOG_EVERY = 10  # steps
 LEAST_WIDTH = 16  # of a matrix that Muon takes: depthwise convolutions and heads of few outputs are narrower
 CHECKPOINT = "checkpoint.pt"
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
@@ -74,7 +73,8 @@ class Trainer:
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.validation = [batch.to(self.device) for batch in validation]
         self.optimizer = make_optimizer(model, config)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.dtype = DTYPES[choose_precision(self.device, config.precision)]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step, self.seconds = 0, 0.0
         self.exported: str | None = None  # name of this run's weights in `out`, where there may be others
         self.out.mkdir(parents=True, exist_ok=True)
@@ -123,8 +123,7 @@ class Trainer:
 
     def _update(self, criterion: nn.Module, batch: Batch) -> dict[str, Tensor]:
         torch.manual_seed(self.config.seed + self.step * self.world + self.rank)  # nothing random outlives a step
-        dtype = _DTYPES.get(self.config.precision)
-        with torch.autocast(self.device.type, dtype) if dtype else nullcontext():
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             terms = criterion(batch)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):

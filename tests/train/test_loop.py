@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from ddp_video import hardware
 from ddp_video.data.mixture import Mixture
 from ddp_video.data.sample import Sample, collate
 from ddp_video.data.transforms import Augmentation, plain_crop
@@ -209,6 +211,17 @@ def test_a_run_leaves_losses_figures_and_pictures(tmp_path):
     assert [line["step"] for line in lines if "validation/part" in line] == [3, 6]
     assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 2
     assert isinstance(load_model(weights), DDP)
+
+
+def test_training_by_itself_does_not_emulate_a_precision(tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    monkeypatch.setattr(hardware, "CPU_INFO", tmp_path / "cpuinfo")
+    config = replace(SMALL, steps=2, validate_every=2)
+    alone, asked = (
+        trainer(tmp_path / precision, replace(config, precision=precision)).run() for precision in ("auto", "fp32")
+    )
+    assert TrainConfig().precision == "auto"
+    torch.testing.assert_close(load_file(alone), load_file(asked), rtol=0, atol=0)
 
 
 def test_resume_needs_a_checkpoint_of_the_same_run(tmp_path):

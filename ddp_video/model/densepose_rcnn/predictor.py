@@ -44,14 +44,12 @@ class DenseposeRCNNPredictor:
         size: int = SHORT_SIDE,
         score_threshold: float = SCORE_THRESHOLD,
     ):
-        if precision not in ("auto", *DTYPES):
-            raise ValueError(f"unknown precision {precision!r}, needed auto, {', '.join(DTYPES)}")
         if size < MIN_SIZE:
             raise ValueError(f"size must be at least {MIN_SIZE} px, got {size}")
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score threshold must be in 0..1, got {score_threshold}")
         self.device = choose_device(device)
-        self.precision = choose_precision(self.device) if precision == "auto" else precision
+        self.precision = choose_precision(self.device, precision)
         self.size = size
         self.score_threshold = score_threshold
         self.model = model.to(self.device, memory_format=torch.channels_last)

@@ -1,0 +1,28 @@
+"""Which precision a device gets: bf16 must never be emulated, it is ten times slower then."""
+
+import pytest
+import torch
+
+from ddp_video import hardware
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fma avx2", "fp32"), ("avx2 avx512f avx512_vnni", "fp32"), ("avx512f avx512_bf16", "bf16"), ("amx_bf16", "bf16")],
+)
+def test_a_cpu_gets_what_it_multiplies_natively(tmp_path, monkeypatch, flags, precision):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor : 0\nflags : fpu sse2 {flags}\n")
+    monkeypatch.setattr(hardware, "CPU_INFO", info)
+    assert hardware.choose_precision(torch.device("cpu")) == precision
+    assert hardware.choose_precision(torch.device("cpu"), "fp16") == "fp16"
+
+
+def test_a_cpu_of_which_nothing_is_known_gets_fp32(tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "CPU_INFO", tmp_path / "not-there")
+    assert hardware.choose_precision(torch.device("cpu")) == "fp32"
+
+
+def test_other_precisions_are_refused():
+    with pytest.raises(ValueError, match="unknown precision 'int8', needed auto, fp32, bf16, fp16"):
+        hardware.choose_precision(torch.device("cpu"), "int8")

@@ -15,7 +15,6 @@ from torch import Tensor
 from ddp_video.hardware import DTYPES, choose_device, choose_precision, halving, is_out_of_memory
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
 from ddp_video.model.scale import size_for_people
-from ddp_video.model.sides import agree_on_sides
 from ddp_video.sparse import BACKENDS
 from ddp_video.streaming import sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
@@ -191,4 +190,4 @@ class DDPPredictor:
         people, iuv = people.to("cpu"), iuv.to("cpu")
         boxes = people.boxes_xyxy * scale
         people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
-        return people, agree_on_sides(iuv, grid.size)
+        return people, iuv

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -187,7 +188,5 @@ class DDPPredictor:
     def _to_frame(people: Instances, iuv: SparseIUV, grid: Grid) -> tuple[Instances, SparseIUV]:
         (frame_h, frame_w), (input_h, input_w) = grid.frame_size, grid.input_size
         scale = torch.tensor([frame_w / input_w, frame_h / input_h] * 2)
-        people, iuv = people.to("cpu"), iuv.to("cpu")
-        boxes = people.boxes_xyxy * scale
-        people = Instances(boxes, people.scores, people.mask_logits, people.dense_mask_logits, people.track_id)
-        return people, iuv
+        people = people.to("cpu")
+        return replace(people, boxes_xyxy=people.boxes_xyxy * scale), iuv.to("cpu")

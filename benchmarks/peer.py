@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.forced import SCORE
 from benchmarks.scenes import Scene
-from ddp_video.hardware import DTYPES, choose_precision
+from ddp_video.hardware import DTYPES, autocast, choose_precision
 
 CONFIG = "densepose_rcnn_R_50_FPN_DL_s1x"
 RECORDED = Path(__file__).with_name("peer_recorded.json")
@@ -59,7 +59,7 @@ class Detectron2:
         def predict():
             with (
                 patch.object(boxes, "inference", lambda *features: ([people], find(*features)[1]), create=True),
-                torch.autocast(torch.device(device).type, self._dtype, enabled=self._dtype != torch.float32),
+                autocast(torch.device(device), self._dtype),
             ):
                 return self._model.inference(inputs, do_postprocess=False)
 

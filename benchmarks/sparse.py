@@ -12,7 +12,7 @@ from benchmarks.report import Table
 from benchmarks.scenes import make_scene
 from benchmarks.settings import SIZE, Settings
 from benchmarks.timing import compare
-from ddp_video.hardware import DTYPES, choose_precision
+from ddp_video.hardware import DTYPES, autocast, choose_precision
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.iuv_branch import IUVBranch
 from ddp_video.sparse import ActiveSites, submanifold_conv
@@ -78,7 +78,7 @@ def _one_branch(settings: Settings, precision: str, sites: Tensor, owner: Tensor
             x = F.conv2d(x, kernel, padding=1)
         return x
 
-    with torch.inference_mode(), torch.autocast(settings.kind, dtype, enabled=dtype != torch.float32):
+    with torch.inference_mode(), autocast(agg.device, dtype):
         found = compare(
             {"sparse": lambda: run(sparse), "dense": lambda: run(dense), "conv2d": convolve}, settings.rounds
         )

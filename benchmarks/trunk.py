@@ -7,7 +7,7 @@ import torch
 from benchmarks.report import Table
 from benchmarks.settings import Settings
 from benchmarks.timing import compare
-from ddp_video.hardware import DTYPES, choose_precision
+from ddp_video.hardware import DTYPES, autocast, choose_precision
 from ddp_video.model.backbone import Backbone
 
 SIZE = (800, 1344)
@@ -42,7 +42,7 @@ def _call(images: torch.Tensor, dtype: torch.dtype, fold: bool):
             parameter.data = parameter.data.to(dtype)
 
     def run():
-        with torch.inference_mode(), torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        with torch.inference_mode(), autocast(images.device, dtype):
             return model(images)
 
     return run

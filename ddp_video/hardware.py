@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -36,8 +37,18 @@ def choose_precision(device: torch.device, precision: str = "auto") -> str:
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    native = CPU_INFO.exists() and any(flag in CPU_INFO.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    return "bf16" if device.type == "cpu" and native else "fp32"
+    able = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    return "bf16" if device.type == "cpu" and ("avx512_bf16" in able or "amx_bf16" in able) else "fp32"
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Networks compute in `dtype` within it. Nothing for float32, which is no type of autocast's."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """x in float32 if it is coarser, as autocast's results are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def halving(run: Callable[[Tensor], list], batch: Tensor) -> list:

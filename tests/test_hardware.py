@@ -26,3 +26,17 @@ def test_a_cpu_of_which_nothing_is_known_gets_fp32(tmp_path, monkeypatch):
 def test_other_precisions_are_refused():
     with pytest.raises(ValueError, match="unknown precision 'int8', needed auto, fp32, bf16, fp16"):
         hardware.choose_precision(torch.device("cpu"), "int8")
+
+
+@pytest.mark.parametrize(("dtype", "computed"), [(torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16)])
+def test_autocast_leaves_full_precision_alone(dtype, computed):
+    x = torch.rand(2, 2, dtype=torch.float64 if dtype == torch.float32 else torch.float32)
+    with hardware.autocast(torch.device("cpu"), dtype):
+        product = x @ x
+    assert product.dtype == computed
+
+
+def test_full_precision_is_float32_at_least():
+    kinds = [torch.uint8, torch.bfloat16, torch.float16, torch.float32, torch.float64]
+    wanted = [torch.float32] * 4 + [torch.float64]
+    assert [hardware.full_precision(torch.ones(1, dtype=kind)).dtype for kind in kinds] == wanted

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddp_video.hardware import DTYPES, choose_device, choose_precision, halving, is_out_of_memory
+from ddp_video.hardware import DTYPES, autocast, choose_device, choose_precision, halving, is_out_of_memory
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
 from ddp_video.model.scale import size_for_people
 from ddp_video.sparse import BACKENDS
@@ -167,8 +167,7 @@ class DDPPredictor:
     def _run_once(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
         data = data.pin_memory() if self.device.type == "cuda" else data  # the copy then need not wait
         images = self._prepare(data.to(self.device, non_blocking=True), grid.input_size)
-        dtype = DTYPES[self.precision]
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+        with autocast(self.device, DTYPES[self.precision]):
             found = self.model(images, grid.input_size, self.score_threshold)
         return [self._to_frame(people, iuv, grid) for people, iuv in found]
 

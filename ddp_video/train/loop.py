@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ddp_video.data.mixture import Mixture, Numbers, batches
 from ddp_video.data.sample import Batch
 from ddp_video.errors import OutputError, TrainingError
-from ddp_video.hardware import DTYPES, choose_precision
+from ddp_video.hardware import DTYPES, autocast, choose_precision
 from ddp_video.model.ddp import DDP
 from ddp_video.model.weights import save_model
 from ddp_video.train.config import TrainConfig
@@ -123,7 +123,7 @@ class Trainer:
 
     def _update(self, criterion: nn.Module, batch: Batch) -> dict[str, Tensor]:
         torch.manual_seed(self.config.seed + self.step * self.world + self.rank)  # nothing random outlives a step
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with autocast(self.device, self.dtype):
             terms = criterion(batch)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from ddp_video.hardware import full_precision
+
 STRIDES = (4, 8, 16, 32, 64)  # of p2 ... p6
 ANCHOR_SIZES = (32, 64, 128, 256, 512)  # square root of an anchor's area, one a level
 ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height / width
@@ -65,6 +67,11 @@ def pool(pyramid: list[Tensor], rois: Tensor, size: int) -> Tensor:
     for level, features in enumerate(pyramid):
         here = (levels == level).nonzero().squeeze(1)
         pooled[here] = roi_align(
-            features.float(), rois[here], size, 1 / STRIDES[level], sampling_ratio=SAMPLES_PER_BIN, aligned=False
+            full_precision(features),
+            rois[here],
+            size,
+            1 / STRIDES[level],
+            sampling_ratio=SAMPLES_PER_BIN,
+            aligned=False,
         )
     return pooled

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddp_video.charts import NUM_CLASSES
+from ddp_video.hardware import full_precision
 from ddp_video.model.densepose_rcnn.backbone import NormedConv
 from ddp_video.model.densepose_rcnn.config import RCNNConfig
 
@@ -107,7 +108,7 @@ class DensePoseHead(nn.Module):
 
 
 class ChartPredictor(nn.Module):
-    """Head features [K, C, s, s] -> charts on 4s x 4s cells. In float32 always: U and V need more than bfloat16's 8 bits."""
+    """Head features [K, C, s, s] -> charts on 4s x 4s cells. Never coarser than float32: U and V need more than bfloat16's 8 bits."""
 
     def __init__(self, config: RCNNConfig):
         super().__init__()
@@ -127,7 +128,7 @@ class ChartPredictor(nn.Module):
     def forward(self, x: Tensor) -> Charts:
         def predict(layer: nn.Module) -> Tensor:
             with torch.autocast(x.device.type, enabled=False):
-                return F.interpolate(layer(x.float()), scale_factor=2, mode="bilinear", align_corners=False)
+                return F.interpolate(layer(full_precision(x)), scale_factor=2, mode="bilinear", align_corners=False)
 
         coarse, fine = predict(self.ann_index_lowres), predict(self.index_uv_lowres)
         if self.confident:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import nms
 
+from ddp_video.hardware import full_precision
 from ddp_video.model.densepose_rcnn.backbone import FPN
 from ddp_video.model.densepose_rcnn.boxes import apply_deltas, as_rois, clip, nonempty, pool
 from ddp_video.model.densepose_rcnn.config import RCNNConfig
@@ -57,7 +58,7 @@ class BoxPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Probability of a person [K] and box deltas [K, 4]."""
-        return self.cls_score(x).float().softmax(dim=1)[:, 0], self.bbox_pred(x).float()
+        return full_precision(self.cls_score(x)).softmax(dim=1)[:, 0], full_precision(self.bbox_pred(x))
 
 
 class ROIHeads(nn.Module):
@@ -123,7 +124,8 @@ class DensePoseRCNN(nn.Module):
             One `Detections` an image.
         """
         size = images.shape[2], images.shape[3]
-        inputs = images.flip(1).float() - images.new_tensor(PIXEL_MEAN, dtype=torch.float32)[:, None, None]
+        inputs = full_precision(images.flip(1))
+        inputs = inputs - inputs.new_tensor(PIXEL_MEAN)[:, None, None]
         inputs = F.pad(inputs, (0, -size[1] % PAD_MULTIPLE, 0, -size[0] % PAD_MULTIPLE))
         pyramid = self.backbone(inputs)
         proposals = self.proposal_generator(pyramid, size)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddp_video.hardware import DTYPES, choose_device, choose_precision, halving
+from ddp_video.hardware import DTYPES, autocast, choose_device, choose_precision, halving
 from ddp_video.model.densepose_rcnn.config import MODEL_NAME
 from ddp_video.model.densepose_rcnn.network import DensePoseRCNN, Detections
 from ddp_video.model.densepose_rcnn.paste import paste
@@ -81,8 +81,7 @@ class DenseposeRCNNPredictor:
         return int(frame_size[0] * scale + 0.5), int(frame_size[1] * scale + 0.5)
 
     def _detect(self, images: Tensor) -> list[Detections]:
-        dtype = DTYPES[self.precision]
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+        with autocast(self.device, DTYPES[self.precision]):
             return self.model(images.to(self.device), self.score_threshold)
 
     def _prediction(self, frames: FrameBatch, index: int, grid: Grid, found: Detections) -> FramePrediction:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
+from ddp_video.hardware import full_precision
 from ddp_video.model.densepose_rcnn.boxes import ASPECT_RATIOS, apply_deltas, clip, level_anchors, nonempty
 
 PER_LEVEL = 1000  # best candidates of each level that go into NMS
@@ -24,7 +25,7 @@ class RPNHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """[B, C, h, w] -> objectness logits [B, h*w*A] and deltas [B, h*w*A, 4], in the order of the anchors."""
         hidden = F.relu_(self.conv(features))
-        logits, deltas = self.objectness_logits(hidden).float(), self.anchor_deltas(hidden).float()
+        logits, deltas = (full_precision(layer(hidden)) for layer in (self.objectness_logits, self.anchor_deltas))
         return logits.permute(0, 2, 3, 1).flatten(1), deltas.permute(0, 2, 3, 1).reshape(len(deltas), -1, 4)
 
 

@@ -38,6 +38,7 @@ import cv2
 import numpy as np
 import torch
 
+from ddp_video import rle
 from ddp_video.decode import decode
 from ddp_video.errors import OutputError
 from ddp_video.quality import expected_quality
@@ -188,28 +189,12 @@ def _annotations(prediction: FramePrediction, masks: list[np.ndarray]) -> Iterat
             "iscrowd": 0,
             "bbox": [left, top, right - left, bottom - top],
             "area": int(counts[1::2].sum()),
-            "segmentation": {"size": list(prediction.grid.frame_size), "counts": compress_rle(counts)},
+            "segmentation": {"size": list(prediction.grid.frame_size), "counts": rle.compress(counts)},
             "score": float(instances.scores[row]),
             "quality": qualities[row],
             "track_id": int(instances.track_id[row]),
             "densepose": {"shape_chw": [3, *person.labels.shape], "labels_uv_str": _png(person)},
         }
-
-
-def compress_rle(counts: np.ndarray) -> str:
-    """COCO's string of run lengths: each minus the one before the last, in groups of 5 bits, lowest first."""
-    values = counts.astype(np.int64)
-    values[3:] -= counts[1:-2]
-    characters = []
-    for value in values.tolist():
-        while True:
-            bits = value & 31
-            value >>= 5
-            more = value != (-1 if bits & 16 else 0)
-            characters.append(chr(48 + bits + 32 * more))
-            if not more:
-                break
-    return "".join(characters)
 
 
 def _png(person: Person) -> str:

@@ -1,4 +1,8 @@
-"""COCO's run lengths of binary masks: counts of 0s and 1s in turn, columns first, beginning with 0s."""
+"""COCO's run lengths of binary masks: counts of 0s and 1s in turn, columns first, beginning with 0s.
+
+As a string they are five bits a character, low bits first, the sixth saying that more follow, in two's complement; from the
+fourth on each is the difference to the one before the last.
+"""
 
 from __future__ import annotations
 
@@ -39,3 +43,38 @@ def decode(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"run lengths add up to {total}, a mask of {height} x {width} has {height * width} pixels")
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(width, height).T
+
+
+def compress(counts: np.ndarray) -> str:
+    """The string of counts."""
+    values = counts.astype(np.int64)
+    values[3:] -= counts[1:-2]
+    characters = []
+    for value in values.tolist():
+        while True:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            characters.append(chr(48 + bits + 32 * more))
+            if not more:
+                break
+    return "".join(characters)
+
+
+def decompress(counts: list[int] | str | bytes) -> np.ndarray:
+    """Counts, int64, of their string, or of a list of them; ValueError for what no mask can have."""
+    if not isinstance(counts, str | bytes):
+        return np.asarray(counts, np.int64)
+    numbers: list[int] = []
+    value = shift = 0
+    for character in counts.encode() if isinstance(counts, str) else counts:
+        bits = character - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
+            value = shift = 0
+    if max(map(abs, numbers), default=0) >= 1 << 63:
+        raise ValueError("run lengths that no mask can have")
+    return np.array(numbers, np.int64)

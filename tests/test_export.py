@@ -14,7 +14,7 @@ from ddp_video import rle
 from ddp_video.cli.export import export as command
 from ddp_video.decode import decode
 from ddp_video.errors import OutputError, PredictionsError
-from ddp_video.export import compress_rle, export, people
+from ddp_video.export import export, people
 from ddp_video.predictions import PredictionWriter, open_predictions
 from ddp_video.quality import expected_quality
 from ddp_video.runs import SCHEMA, RunFolder
@@ -154,16 +154,6 @@ def test_coco_is_read_by_pycocotools(run, tmp_path):
             np.testing.assert_array_equal(
                 values[..., 1], (dense_pose.uv[0][inside].numpy() * own * 255).astype(np.uint8)
             )
-
-
-def test_rle_strings_are_cocos():
-    rng = np.random.default_rng(0)
-    for size, share in [((40, 50), 0.5), ((300, 200), 0.01), ((7, 1), 1.0), ((600, 700), 0.0)]:
-        mask = rng.random(size) < share
-        counts = np.diff(np.flatnonzero(np.diff(np.r_[2, mask.T.ravel(), 2])), prepend=0)[1:]
-        counts = np.r_[0, counts] if mask[0, 0] else counts
-        expected = pycocotools.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        assert compress_rle(counts.astype(np.uint32)) == expected
 
 
 def test_a_run_that_is_not_finished_is_refused(run, tmp_path):

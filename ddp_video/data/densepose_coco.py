@@ -79,7 +79,7 @@ def annotated_points(annotation: dict) -> np.ndarray:
 
 def dense_pose_mask(annotation: dict, size: tuple[int, int]) -> np.ndarray:
     """[H, W] bool: the union of the 14 part masks, stretched over the box; an empty entry is a part that is not seen."""
-    parts = [rle.decode(run_lengths(part["counts"]), part["size"]) for part in annotation["dp_masks"] if part]
+    parts = [rle.decode(rle.decompress(part["counts"]), part["size"]) for part in annotation["dp_masks"] if part]
     union = np.any(parts, axis=0) if parts else np.zeros((MASK_SIZE, MASK_SIZE), bool)
     x0, y0, w, h = annotation["bbox"]
     # Sampled at pixel centres: pixel i of the picture lies at i + 0.5, cell j of the mask at x0 + (j + 0.5) w / 256.
@@ -92,31 +92,10 @@ def dense_pose_mask(annotation: dict, size: tuple[int, int]) -> np.ndarray:
 def segmentation_mask(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
     """[H, W] bool of COCO polygons (one flat list of x, y each) or run lengths."""
     if isinstance(segmentation, dict):
-        return rle.decode(run_lengths(segmentation["counts"]), size)
+        return rle.decode(rle.decompress(segmentation["counts"]), size)
     mask = np.zeros(size, np.uint8)
     for polygon in filter(len, segmentation):
         # OpenCV counts pixel centres as whole numbers and, with 4 fractional bits, rounds to a sixteenth.
         corners = np.rint((np.reshape(polygon, (-1, 2)) - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(mask, [corners], 1, shift=4)
     return mask.astype(bool)
-
-
-def run_lengths(counts: list[int] | str | bytes) -> np.ndarray:
-    """COCO's counts as integers. Its string form holds five bits a character, the sixth saying that more follow, low bits
-    first, two's complement; from the fourth number on it is the difference to the number two before."""
-    if not isinstance(counts, str | bytes):
-        return np.asarray(counts, np.int64)
-    numbers: list[int] = []
-    value = shift = 0
-    for character in counts.encode() if isinstance(counts, str) else counts:
-        bits = character - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
-            value = shift = 0
-    if max(map(abs, numbers), default=0) >= 1 << 63:
-        raise ValueError("run lengths that no mask can have")
-    return np.array(numbers, np.int64)

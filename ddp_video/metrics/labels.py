@@ -12,7 +12,7 @@ from scipy.ndimage import zoom
 from ddp_video import rle
 from ddp_video.data.choices import is_chart
 from ddp_video.data.coco_file import by_image, read_coco
-from ddp_video.data.densepose_coco import run_lengths, segmentation_mask
+from ddp_video.data.densepose_coco import segmentation_mask
 from ddp_video.data.folder import DenseFolder, is_held_out, read_image
 from ddp_video.data.sample import IGNORE, knows_uv, named
 from ddp_video.errors import DataError
@@ -167,7 +167,9 @@ def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson
 
 def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
     x, y, w, h = annotation["bbox"]
-    parts = [rle.decode(run_lengths(part["counts"]), part["size"]) for part in annotation.get("dp_masks") or [] if part]
+    parts = [
+        rle.decode(rle.decompress(part["counts"]), part["size"]) for part in annotation.get("dp_masks") or [] if part
+    ]
     if not parts:
         return _segmentation(annotation, image_size)
     union = np.any(parts, axis=0).astype(float)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ddp_video import rle
 from ddp_video.charts import NAMES, PART_NAMES, PART_OF_CHART
 
 _POINTS = 180  # labelled points a person, at most
@@ -39,23 +40,6 @@ INFO = {
 }
 
 
-def run_lengths(mask: np.ndarray) -> dict:
-    """COCO's compressed run lengths of a [H, W] mask: columns first, beginning with zeros."""
-    flat = mask.T.ravel().astype(np.int8)
-    edges = np.flatnonzero(np.diff(flat, prepend=0)) if len(flat) else np.zeros(0, int)
-    counts = np.diff(np.concatenate([[0], edges, [len(flat)]])).astype(np.int64)
-    counts[3:] -= counts[1:-2].copy()
-    text = []
-    for value in counts.tolist():  # five bits a character, low bits first; the sixth says that more follow
-        while True:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            text.append(chr(48 + bits + 32 * more))
-            if not more:
-                break
-    return {"size": list(mask.shape), "counts": "".join(text)}
-
-
 def annotations(
     person: np.ndarray, part: np.ndarray, uv: np.ndarray, keypoints: np.ndarray, rng: np.random.Generator
 ) -> list[dict]:
@@ -75,7 +59,7 @@ def annotations(
         y, x = y[chosen], x[chosen]
         coarse = np.where(own, np.array(PART_OF_CHART)[part], 0)[y0:y1, x0:x1].astype(np.uint8)
         coarse = cv2.resize(coarse, (_MASK_SIDE, _MASK_SIDE), interpolation=cv2.INTER_NEAREST)
-        masks = [run_lengths(coarse == k) if (coarse == k).any() else [] for k in range(1, len(PART_NAMES))]
+        masks = [_segmentation(coarse == k) if (coarse == k).any() else [] for k in range(1, len(PART_NAMES))]
         seen = keypoints[number - 1]
         out.append(
             {
@@ -84,7 +68,7 @@ def annotations(
                 "person": number,
                 "bbox": [int(x0), int(y0), int(w), int(h)],
                 "area": int(own.sum()),
-                "segmentation": run_lengths(own),
+                "segmentation": _segmentation(own),
                 "keypoints": [round(float(value), 2) for value in seen.ravel()],
                 "num_keypoints": int((seen[:, 2] > 0).sum()),
                 # a point lies at x0 + dp_x w / 256
@@ -97,3 +81,8 @@ def annotations(
             }
         )
     return out
+
+
+def _segmentation(mask: np.ndarray) -> dict:
+    """A [H, W] mask as COCO has it."""
+    return {"size": list(mask.shape), "counts": rle.compress(rle.encode(mask))}

@@ -17,8 +17,9 @@ def masks():
     yield np.eye(6, dtype=bool)
     yield np.arange(35).reshape(7, 5) % 2 == 0
     for density in (0.02, 0.5, 0.98):
-        for size in ((1, 40), (40, 1), (33, 57)):
+        for size in ((1, 40), (40, 1), (33, 57), (300, 200)):
             yield random.random(size) < density
+    yield random.random((600, 700)) < 1e-5  # runs of many characters
 
 
 @pytest.mark.parametrize("mask", list(masks()))
@@ -35,6 +36,19 @@ def test_parity_with_pycocotools(mask):
     expected = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     ours = {"size": list(mask.shape), "counts": rle.encode(mask).tolist()}
     assert coco.frPyObjects(ours, *mask.shape)["counts"] == expected["counts"]
+    assert rle.compress(rle.encode(mask)) == expected["counts"].decode()
+
+
+@pytest.mark.parametrize("mask", list(masks()))
+def test_strings_and_lists_of_counts(mask):
+    counts = rle.encode(mask)
+    for given in (rle.compress(counts), rle.compress(counts).encode(), counts.tolist()):
+        assert np.array_equal(rle.decompress(given), counts)
+
+
+def test_a_string_that_no_mask_can_have():
+    with pytest.raises(ValueError, match="no mask can have"):
+        rle.decompress("o" * 20 + "0")
 
 
 def test_a_rectangle_within_a_picture():

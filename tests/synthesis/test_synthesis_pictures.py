@@ -16,7 +16,6 @@ from ddp_video.data.folder import DenseFolder
 from ddp_video.data.generated import Generated
 from ddp_video.errors import DataError, OutputError
 from ddp_video.synthesis.charts import PARTS, chart_points, chart_uv
-from ddp_video.synthesis.coco import run_lengths
 from ddp_video.synthesis.dataset import make_folder, write_dataset
 from ddp_video.synthesis.generator import Generator
 from ddp_video.synthesis.pack import SKIN_VERTICES, load_pack, save_pack
@@ -198,14 +197,6 @@ def test_training_and_coco_tools_read_what_is_written(toy, toy_pack_file, tmp_pa
             assert np.array_equal(sample.part[y.astype(int), x.astype(int)], annotation["dp_I"])
             assert len(annotation["dp_masks"]) == 14
             assert all(mask_tools.decode(m).shape == (256, 256) for m in annotation["dp_masks"] if m)
-
-
-def test_run_lengths_equal_pycocotools():
-    mask_tools = pytest.importorskip("pycocotools.mask")
-    rng = np.random.default_rng(0)
-    for mask in (rng.random((17, 23)) < 0.4, np.zeros((4, 5), bool), np.ones((4, 5), bool)):
-        theirs = mask_tools.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        assert run_lengths(mask)["counts"] == theirs
 
 
 def test_video_command_writes_frames_maps_and_flow(toy_pack_file, tmp_path):

@@ -15,7 +15,7 @@ from discs import DeadlyPredictor, DiscPredictor, moving_discs, write_video
 from ddp_video.cli.infer import infer as infer_command
 from ddp_video.cli.infer import infer_clip
 from ddp_video.cluster import LEAST_LONG, Job, run_jobs
-from ddp_video.errors import VideoOpenError
+from ddp_video.errors import VideoOpenError, WeightsError
 from ddp_video.pipeline import Clip, infer
 from ddp_video.predictions import open_predictions
 from ddp_video.runs import RunFolder
@@ -90,17 +90,39 @@ def test_a_worker_lost_before_it_replaced_an_older_run_leaves_that_to_the_next(t
     assert run.finished and len(run.predictions) == 6
 
 
-def test_workers_are_given_whole_paths(tmp_path, monkeypatch):
+@pytest.fixture
+def given_job(tmp_path, monkeypatch):
+    """(options) -> the job that `infer clip.mkv --engine ray` would give a worker."""
+
+    def give(*options):
+        write_video(tmp_path / "clip.mkv", moving_discs(4))
+        monkeypatch.chdir(tmp_path)
+        given = []
+        monkeypatch.setattr("ddp_video.cluster.run_jobs", lambda jobs, *more: given.extend(jobs) or iter(()))
+        arguments = ["clip.mkv", "--engine", "ray", "-o", "out", "-q", *options]
+        assert CliRunner().invoke(infer_command, arguments, catch_exceptions=False).exit_code == 0
+        (only,) = given
+        return only
+
+    return give
+
+
+def test_workers_are_given_whole_paths(given_job, tmp_path):
     """They have a working directory of their own."""
-    write_video(tmp_path / "clip.mkv", moving_discs(4))
-    monkeypatch.chdir(tmp_path)
-    given = []
-    monkeypatch.setattr("ddp_video.cluster.run_jobs", lambda jobs, *more: given.extend(jobs) or iter(()))
-    said = CliRunner().invoke(infer_command, ["clip.mkv", "--engine", "ray", "-o", "out", "-q"], catch_exceptions=False)
-    assert said.exit_code == 0
-    (only,) = given
+    only = given_job()
     assert only.out == only.infer.args[1] == tmp_path / "out/clip"
     assert only.infer.args[0] == str(tmp_path / "clip.mkv")
+
+
+def test_workers_take_the_optical_flow_that_was_found_here(given_job, monkeypatch):
+    def not_here(*_):
+        raise WeightsError("no download")
+
+    with monkeypatch.context() as without:
+        without.setattr("ddp_video.temporal.flow.RAFTFlow", not_here)
+        only = given_job("--smooth")
+    assert only.infer.args[2].keywords["flow"] == "dis"
+    assert isinstance(only.infer.args[2](), DISFlow)
 
 
 class SizedPredictor(DiscPredictor):

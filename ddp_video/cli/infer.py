@@ -92,10 +92,14 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
         **folder,
     }
     predictor = load_predictor(**model)
-    make_flow = partial(load_flow_estimator, **flow, device=predictor.device) if smooth else None
-    estimator = make_flow and make_flow()  # what is wrong with its weights is said once, and now
-    if engine == "local":
-        make_flow = estimator and (lambda: estimator)
+    make_flow = None
+    if smooth:
+        estimator = load_flow_estimator(
+            **flow, device=predictor.device
+        )  # what is wrong with weights is said once, and now
+        chosen = {**flow, "flow": estimator.name}  # by every worker, whatever 'auto' would be there
+        on_worker = partial(load_flow_estimator, **chosen, device=predictor.device)
+        make_flow = on_worker if engine == "ray" else (lambda: estimator)
     jobs = [partial(infer_clip, source, out, make_flow, settings) for source, out in zip(inputs, folders, strict=True)]
     if engine == "ray":
         model = {**model, "device": predictor.device.type, "precision": predictor.precision}  # the same on each

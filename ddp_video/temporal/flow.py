@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 
 
 class FlowEstimator(Protocol):
-    """What the smoother and the tracker need of an estimator."""
+    """What the smoother and the tracker need of an estimator. name: 'dis' or 'raft'."""
+
+    name: str
 
     def describe(self) -> str:
         """One line for a person, and for run.json."""
@@ -56,6 +58,8 @@ class _OnGrid:
 
 class DISFlow(_OnGrid):
     """OpenCV's Dense Inverse Search: fast, and needs no weights."""
+
+    name = "dis"
 
     def __init__(self, short_side: int = DIS_SHORT_SIDE):
         self.short_side = short_side
@@ -80,6 +84,8 @@ class RAFTFlow(_OnGrid):
     for the network.
     Raises: WeightsError.
     """
+
+    name = "raft"
 
     def __init__(
         self,

@@ -94,9 +94,8 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
     predictor = load_predictor(**model)
     make_flow = None
     if smooth:
-        estimator = load_flow_estimator(
-            **flow, device=predictor.device
-        )  # what is wrong with weights is said once, and now
+        # Here already, so that what is wrong with its weights is said once, before any clip is begun.
+        estimator = load_flow_estimator(**flow, device=predictor.device)
         chosen = {**flow, "flow": estimator.name}  # by every worker, whatever 'auto' would be there
         on_worker = partial(load_flow_estimator, **chosen, device=predictor.device)
         make_flow = on_worker if engine == "ray" else (lambda: estimator)

@@ -268,7 +268,7 @@ class Tailor:
         base = self._skirt_vertex[used]
         rest = vertices[base].copy()
         height = np.clip((self._skirt_top - canonical_z[used]) / (self._skirt_top - self._skirt_bottom), 0, 1)
-        middle = vertices[self._skirt_vertex].mean(0)
+        middle = rest.mean(0)
         rest[:, :2] += (rest[:, :2] - middle[:2]) * (skirt.flare * height)[:, None]
         thighs = self._legs & (self._canonical[:, 2] > skirt.bottom + 0.03)
         hips = self._trunk & (self._canonical[:, 2] < min(skirt.top, self._skirt_top) - 0.04)

@@ -15,6 +15,7 @@ from ddp_video.synthesis.rig import KEYS
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "assets"
 SIDES, RINGS = 8, 9  # of a tube
+SKIRT_RINGS = 16
 
 # Bone, parent, head position (m; the left side, mirrored for the right), radius of the tube to the first child.
 _MIDDLE = (
@@ -115,11 +116,11 @@ def _toy_body() -> Body:
             count += len(corners)
     vertices, faces = np.concatenate(parts).astype(np.float32), np.concatenate(faces).astype(np.int32)
     bone_index = np.array(bone_index, np.int32)
-    # a skirt that is not drawn with the body: six rings
+    # a skirt that is not drawn with the body: rings so close that the shortest one holds some
     angle, k = 2 * np.pi * np.arange(SIDES) / SIDES, np.arange(SIDES)
     rings = [
         np.stack([r * np.sin(angle), -r * np.cos(angle), np.full(SIDES, z)], 1)
-        for r, z in zip(np.linspace(0.17, 0.3, 6), np.linspace(0.15, -0.6, 6), strict=True)
+        for r, z in zip(np.linspace(0.17, 0.3, SKIRT_RINGS), np.linspace(0.15, -0.6, SKIRT_RINGS), strict=True)
     ]
     band = np.concatenate(
         [
@@ -127,10 +128,10 @@ def _toy_body() -> Body:
             np.stack([k, (k + 1) % SIDES + SIDES, (k + 1) % SIDES], 1),
         ]
     )
-    skirt = np.concatenate([band + SIDES * r for r in range(5)])
+    skirt = np.concatenate([band + SIDES * r for r in range(SKIRT_RINGS - 1)])
     everything = np.concatenate([vertices, *rings]).astype(np.float32)
     total = len(everything)
-    bone_index = np.concatenate([bone_index, np.full(6 * SIDES, names.index("root"), np.int32)])
+    bone_index = np.concatenate([bone_index, np.full(SKIRT_RINGS * SIDES, names.index("root"), np.int32)])
     weights = np.zeros((total, 6), np.float32)
     weights[:, 0] = 1
     part_weights = np.zeros((total, NUM_PARTS), np.float32)

@@ -32,10 +32,10 @@ def encode(mask: np.ndarray, size: tuple[int, int] | None = None, top: int = 0, 
     return (counts[:-1] if len(counts) > 1 and counts[-1] == 0 else counts).astype(np.uint32)
 
 
-def decode(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[H, W] bool mask of counts; ValueError where they do not add up to the picture."""
+def decode(counts: np.ndarray | list[int] | str | bytes, size: tuple[int, int]) -> np.ndarray:
+    """[H, W] bool mask of counts or their string; ValueError where they do not add up to the picture."""
     height, width = size
-    counts = np.asarray(counts)
+    counts = decompress(counts) if isinstance(counts, str | bytes) else np.asarray(counts, np.int64)
     if (counts < 0).any():
         raise ValueError("run lengths below 0")
     total = int(np.sum(counts, dtype=np.float64)) if len(counts) else 0
@@ -60,13 +60,11 @@ def compress(counts: np.ndarray) -> str:
     return "".join(characters)
 
 
-def decompress(counts: list[int] | str | bytes) -> np.ndarray:
-    """Counts, int64, of their string, or of a list of them; ValueError for what no mask can have."""
-    if not isinstance(counts, str | bytes):
-        return np.asarray(counts, np.int64)
+def decompress(string: str | bytes) -> np.ndarray:
+    """Counts, int64, of their string; ValueError for what no mask can have."""
     numbers: list[int] = []
     value = shift = 0
-    for character in counts.encode() if isinstance(counts, str) else counts:
+    for character in string.encode() if isinstance(string, str) else string:
         bits = character - 48
         value |= (bits & 31) << shift
         shift += 5

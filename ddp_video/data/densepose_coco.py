@@ -79,7 +79,7 @@ def annotated_points(annotation: dict) -> np.ndarray:
 
 def dense_pose_mask(annotation: dict, size: tuple[int, int]) -> np.ndarray:
     """[H, W] bool: the union of the 14 part masks, stretched over the box; an empty entry is a part that is not seen."""
-    parts = [rle.decode(rle.decompress(part["counts"]), part["size"]) for part in annotation["dp_masks"] if part]
+    parts = [rle.decode(part["counts"], part["size"]) for part in annotation["dp_masks"] if part]
     union = np.any(parts, axis=0) if parts else np.zeros((MASK_SIZE, MASK_SIZE), bool)
     x0, y0, w, h = annotation["bbox"]
     # Sampled at pixel centres: pixel i of the picture lies at i + 0.5, cell j of the mask at x0 + (j + 0.5) w / 256.
@@ -92,7 +92,7 @@ def dense_pose_mask(annotation: dict, size: tuple[int, int]) -> np.ndarray:
 def segmentation_mask(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
     """[H, W] bool of COCO polygons (one flat list of x, y each) or run lengths."""
     if isinstance(segmentation, dict):
-        return rle.decode(rle.decompress(segmentation["counts"]), size)
+        return rle.decode(segmentation["counts"], size)
     mask = np.zeros(size, np.uint8)
     for polygon in filter(len, segmentation):
         # OpenCV counts pixel centres as whole numbers and, with 4 fractional bits, rounds to a sixteenth.

@@ -167,9 +167,7 @@ def coco_person(annotation: dict, image_size: tuple[int, int]) -> LabelledPerson
 
 def _dense_mask(annotation: dict, image_size: tuple[int, int]) -> np.ndarray:
     x, y, w, h = annotation["bbox"]
-    parts = [
-        rle.decode(rle.decompress(part["counts"]), part["size"]) for part in annotation.get("dp_masks") or [] if part
-    ]
+    parts = [rle.decode(part["counts"], part["size"]) for part in annotation.get("dp_masks") or [] if part]
     if not parts:
         return _segmentation(annotation, image_size)
     union = np.any(parts, axis=0).astype(float)

@@ -42,8 +42,11 @@ def test_parity_with_pycocotools(mask):
 @pytest.mark.parametrize("mask", list(masks()))
 def test_strings_and_lists_of_counts(mask):
     counts = rle.encode(mask)
-    for given in (rle.compress(counts), rle.compress(counts).encode(), counts.tolist()):
+    string = rle.compress(counts)
+    for given in (string, string.encode()):
         assert np.array_equal(rle.decompress(given), counts)
+    for given in (string, string.encode(), counts.tolist()):
+        assert np.array_equal(rle.decode(given, mask.shape), mask)
 
 
 def test_a_string_that_no_mask_can_have():

@@ -108,7 +108,7 @@ class DensePoseHead(nn.Module):
 
 
 class ChartPredictor(nn.Module):
-    """Head features [K, C, s, s] -> charts on 4s x 4s cells. Never coarser than float32: U and V need more than bfloat16's 8 bits."""
+    """Head features [K, C, s, s] -> charts on 4s x 4s cells, in float32 or finer: U and V need more than bfloat16's 8 bits."""
 
     def __init__(self, config: RCNNConfig):
         super().__init__()

@@ -184,6 +184,8 @@ def test_two_processes(people, tmp_path):
         "torch.distributed.run",
         "--nproc-per-node",
         "2",
+        "--local-addr",
+        "localhost",  # a machine need not know itself by its own name
         "-m",
         "ddp_video.cli.main",
         "train",

@@ -23,6 +23,11 @@ def choose_device(device: torch.device | str) -> torch.device:
         raise ValueError(f"unknown device {device!r}, needed auto, cpu, cuda or cuda:N") from error
     if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"device {device!r} is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    if chosen.type not in ("cpu", "cuda"):
+        try:
+            torch.empty(1, device=chosen).sum().item()
+        except (RuntimeError, AssertionError) as error:  # what is built without a kind of device says so in either way
+            raise ValueError(f"device {device!r} cannot be used here, take auto, cpu, cuda or cuda:N") from error
     return chosen
 
 

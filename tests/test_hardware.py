@@ -1,9 +1,15 @@
-"""Which precision a device gets: bf16 must never be emulated, it is ten times slower then."""
+"""Which devices are taken, and the precision each gets: bf16 must never be emulated, it is ten times slower then."""
 
 import pytest
 import torch
 
 from ddp_video import hardware
+
+
+@pytest.mark.parametrize("name", ["abacus", "cuda:77", "meta", "vulkan"])
+def test_devices_that_nothing_can_be_computed_on(name):
+    with pytest.raises(ValueError, match=name):
+        hardware.choose_device(name)
 
 
 @pytest.mark.parametrize(

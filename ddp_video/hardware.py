@@ -19,15 +19,12 @@ def choose_device(device: torch.device | str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}, needed auto, cpu, cuda or cuda:N") from error
+        if chosen.type != "cuda":  # which would take its memory, and needs no trial
+            torch.zeros(1, device=chosen).item()
+    except (RuntimeError, AssertionError) as error:  # either, where PyTorch was built without that kind of device
+        raise ValueError(f"unknown device {device!r}, or none such here; needed auto, cpu, cuda or cuda:N") from error
     if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"device {device!r} is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
-    if chosen.type not in ("cpu", "cuda"):
-        try:
-            torch.empty(1, device=chosen).sum().item()
-        except (RuntimeError, AssertionError) as error:  # what is built without a kind of device says so in either way
-            raise ValueError(f"device {device!r} cannot be used here, take auto, cpu, cuda or cuda:N") from error
     return chosen
 
 

@@ -103,7 +103,7 @@ class SpreadPredictor:
         like = fitted(self._like, sample)
         if like is self._like:
             return self
-        make = partial(_at_size, self._make, like.size)
+        make = partial(_at_sizes, self._make, like.sizes)
         return SpreadPredictor(self._ray, self._task, like, make, self._window)
 
     def predict(self, frames: FrameBatch) -> list[FramePrediction]:
@@ -187,8 +187,8 @@ def _predictor(make: MakePredictor) -> Predictor:
     return _made[1]
 
 
-def _at_size(make: MakePredictor, size: int) -> Predictor:
-    return make().at_size(size)
+def _at_sizes(make: MakePredictor, sizes: tuple[int, ...]) -> Predictor:
+    return make().at_sizes(sizes)
 
 
 def _predict(make: MakePredictor, frames: FrameBatch) -> list[FramePrediction]:

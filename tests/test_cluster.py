@@ -129,22 +129,22 @@ class SizedPredictor(DiscPredictor):
     """Says that a clip needs another size; of that size it sees nobody."""
 
     device = SimpleNamespace(type="cpu")
-    size = 1
+    sizes = (1,)
 
     def describe(self):
-        return {"model": "discs", "size": self.size}
+        return {"model": "discs", "sizes": list(self.sizes)}
 
     def for_clip(self, sample):
         assert len(sample())
-        return self.at_size(2)
+        return self.at_sizes((2,))
 
-    def at_size(self, size):
+    def at_sizes(self, sizes):
         other = SizedPredictor()
-        other.size = size
+        other.sizes = sizes
         return other
 
     def predict(self, frames):
-        return super().predict(frames if self.size == 1 else replace(frames, data=frames.data * 0))
+        return super().predict(frames if self.sizes == (1,) else replace(frames, data=frames.data * 0))
 
 
 def test_a_size_chosen_for_a_clip_is_that_of_all_workers(tmp_path):
@@ -152,5 +152,5 @@ def test_a_size_chosen_for_a_clip_is_that_of_all_workers(tmp_path):
     jobs = [job(video, tmp_path / "spread", LEAST_LONG + 1)]
     ((_, spread),) = run_jobs(jobs, SizedPredictor(), SizedPredictor)
     here = infer(video, SizedPredictor(), tmp_path / "local", **SETTINGS)
-    assert spread.facts["model"]["size"] == here.facts["model"]["size"] == 2
+    assert spread.facts["model"]["sizes"] == here.facts["model"]["sizes"] == [2]
     assert all(len(p.instances) == 0 for folder in (spread, here) for p in folder.predictions)

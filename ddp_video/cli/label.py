@@ -33,7 +33,7 @@ SCORE_THRESHOLD = 0.3  # the teachers sort out what is none
 @click.option(
     "--size",
     type=click.IntRange(min=64),
-    help="Our model sees frames with this short side, px.  [its own, or more where people are small]",
+    help="Our model sees frames with this short side, px.  [as `infer`]",
 )
 @quiet_option
 def label(frames, output, bodypix, blazepose, keypoints, model, device, size, quiet):

@@ -50,7 +50,7 @@ model_options = grouped(
     click.option(
         "--size",
         type=click.IntRange(min=64),
-        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's; up to 1.5 times that where people are small]",
+        help="Short side that frames are resized to, px; more finds small people better, and takes longer.  [the model's; where people are small 1.5 times that, or both, joined]",
     ),
     click.option("--score-threshold", type=click.FloatRange(0, 1), help="Least score of a person.  [the model's]"),
 )
@@ -223,7 +223,8 @@ def report_run(run, quiet: bool) -> None:
     facts, model = run.facts["statistics"], run.facts["model"]
     click.echo(f"{run.path}: {facts['frames']} frames, {facts['frames_per_second']:.1f} a second")
     if model.get("size_by") == "people":
-        click.echo(f"  people are small: frames were enlarged to a short side of {model['size']} px (--size chooses)")
+        sizes = " px, and to ".join(map(str, model["sizes"]))
+        click.echo(f"  people are small: frames were resized to a short side of {sizes} px (--size chooses)")
     if facts["damaged_packets"]:
         click.echo(f"  {facts['damaged_packets']} damaged packets in the source were skipped", err=True)
     if facts["resized_frames"]:

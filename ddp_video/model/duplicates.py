@@ -48,17 +48,20 @@ def first_of_each(masks: Tensor, image: Tensor) -> Tensor:
     Args:
         masks: [K, rows, columns] bool, best score first within an image. image: [K] int64; nobody is in two images.
     """
-    flat = masks.flatten(1).float()
-    with torch.autocast(flat.device.type, enabled=False):  # pixels are counted, and bf16 cannot count beyond 256
-        shared = flat @ flat.T
-    area = shared.diagonal()
-    smaller = torch.minimum(area[:, None], area).clamp(min=1)
-    iou = shared / (area[:, None] + area - shared).clamp(min=1)
-    same = (iou > DUPLICATE_IOU) | (shared > DUPLICATE_SHARE * smaller)
-    iou = (iou * (same & (image[:, None] == image))).cpu()
+    iou = (one_person(masks, masks) * (image[:, None] == image)).cpu()
     first = torch.arange(len(masks))
     for later in range(1, len(masks)):
         fits = iou[later, :later] * (first[:later] == torch.arange(later))
         if fits.any():
             first[later] = fits.argmax()
     return first.to(masks.device)
+
+
+def one_person(a: Tensor, b: Tensor) -> Tensor:
+    """[K, L] float32: the IoU of masks a [K, rows, columns] and b [L, rows, columns], bool, that show the same person, else 0."""
+    a, b = a.flatten(1).float(), b.flatten(1).float()
+    with torch.autocast(a.device.type, enabled=False):  # pixels are counted, and bf16 cannot count beyond 256
+        shared = a @ b.T
+    area_a, area_b = a.sum(1)[:, None], b.sum(1)
+    iou = shared / (area_a + area_b - shared).clamp(min=1)
+    return iou * ((iou > DUPLICATE_IOU) | (shared > DUPLICATE_SHARE * torch.minimum(area_a, area_b).clamp(min=1)))

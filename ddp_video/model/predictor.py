@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +15,14 @@ from torch import Tensor
 
 from ddp_video.hardware import DTYPES, autocast, choose_device, choose_precision, halving, is_out_of_memory
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
-from ddp_video.model.scale import size_for_people
+from ddp_video.model.looks import Look, join_looks
+from ddp_video.model.scale import sizes_for_people
 from ddp_video.sparse import BACKENDS
 from ddp_video.streaming import sent_ahead
-from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
+from ddp_video.structures import FrameBatch, FramePrediction, Grid
 
 SCORE_THRESHOLD = 0.5
-SURE_SCORE = 0.6  # of people whose height counts
+PERHAPS = 0.4  # score of people whose height counts: small ones, who are to be seen better, score low
 MAX_ENLARGEMENT = 4.0  # of frames
 MOST_STRETCHED = 4.0  # long side of an enlarged frame, in sizes: a strip is not enlarged until it fills the memory
 
@@ -34,7 +35,7 @@ class DDPPredictor:
         device: 'cpu', 'cuda', 'cuda:1' ..., or 'auto'.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the hardware multiplies it natively.
         size: px, that the frames' short side is made, at most four times what it is, and less where the long side would
-            become more than four times `size`; by default the model's, unless `for_clip` chooses a larger one.
+            become more than four times `size`; by default the model's, unless `for_clip` chooses others.
         score_threshold: least score of a person, 0..1.
         sparse_backend: 'torch', or 'spconv' on CUDA.
     """
@@ -56,7 +57,7 @@ class DDPPredictor:
             raise ValueError(f"unknown sparse backend {sparse_backend!r}, needed one of {', '.join(BACKENDS)}")
         self.device = choose_device(device)
         self.precision = choose_precision(self.device, precision)
-        self.size = size or model.config.short_side
+        self.sizes = (size or model.config.short_side,)
         self.size_by = "user" if size else "model"  # or "people", by `for_clip`
         self.score_threshold = score_threshold
         self.weights = getattr(model, "weights", None)
@@ -81,7 +82,7 @@ class DDPPredictor:
             "weights_sha256": self.weights and self.weights.sha256,
             "device": str(self.device),
             "precision": self.precision,
-            "size": self.size,
+            "sizes": list(self.sizes),
             "size_by": self.size_by,
             "score_threshold": self.score_threshold,
             "sparse_backend": self.model.iuv_branch.backend,
@@ -94,11 +95,11 @@ class DDPPredictor:
         """
         if len(frames) == 0:
             return []
-        grid = Grid(frames.frame_size, self.input_size(frames.frame_size))
-        found = halving(lambda data: self._run_once(data, grid), frames.data)
+        grids = [Grid(frames.frame_size, self.input_size(frames.frame_size, size)) for size in self.sizes]
+        found = halving(lambda data: self._run_once(data, grids), frames.data)
         return [
-            FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), grid, people, iuv)
-            for i, (people, iuv) in enumerate(found)
+            FramePrediction(frames.first_index + i, int(frames.pts[i]), float(frames.pts_seconds[i]), *look)
+            for i, look in enumerate(found)
         ]
 
     def predict_all(self, batches: Iterator[FrameBatch]) -> Iterator[tuple[FrameBatch, list[FramePrediction]]]:
@@ -130,46 +131,51 @@ class DDPPredictor:
         return [prediction for predictions in found for prediction in predictions]
 
     def for_clip(self, sample: Callable[[], FrameBatch]) -> DDPPredictor:
-        """This predictor; or, where no size was asked for and the people of a clip are small in the size that they would
-        get, one with the same model that enlarges them (`scale.size_for_people`). sample: gives some frames of the clip;
+        """This predictor; or, where no size was asked for and small people are seen in a clip, one with the same model that
+        looks at its frames in the sizes that all of them need (`scale.sizes_for_people`). sample: gives some frames of the clip;
         not called where nothing depends on them."""
         if self.size_by != "model":
             return self
-        frames = sample()
-        usual = min(self.input_size(frames.frame_size))
-        heights = self._heights(frames, max(usual // 2, SIZE_MULTIPLE))  # enough, unless everybody is far away
-        if not len(heights):
-            heights = self._heights(frames, usual)
-        size = size_for_people(heights, usual, self.size)
-        return self if size == usual else self.at_size(size)
+        frames, (usual,) = sample(), self.sizes
+        careful = copy.copy(self)
+        careful.score_threshold = PERHAPS
+        boxes = torch.cat([p.instances.boxes_xyxy for p in careful.predict(frames)])
+        enlargement = self.input_size(frames.frame_size, usual)[0] / frames.frame_size[0]
+        sizes = sizes_for_people((boxes[:, 3] - boxes[:, 1]) * enlargement, usual)
+        inputs = {self.input_size(frames.frame_size, size) for size in (usual, *sizes)}
+        return self.at_sizes(sizes) if len(inputs) > 1 else self  # tiny frames are not enlarged further
 
-    def _heights(self, frames: FrameBatch, size: int) -> Tensor:
-        """[N] of the people who are surely seen at this size, in short sides of the frame."""
-        people = [p.instances for p in self.at_size(size).predict(frames)]
-        boxes = torch.cat([p.boxes_xyxy[p.scores >= SURE_SCORE] for p in people])
-        return (boxes[:, 3] - boxes[:, 1]) / min(frames.frame_size)
-
-    def at_size(self, size: int) -> DDPPredictor:
-        """One with the same model that makes the frames' short side `size` px, for their people's sake."""
+    def at_sizes(self, sizes: tuple[int, ...]) -> DDPPredictor:
+        """One with the same model that makes the frames' short side so many px, for their people's sake: a look for each, the
+        usual one first."""
         other = copy.copy(self)
-        other.size, other.size_by = size, "people"
+        other.sizes, other.size_by = sizes, "people"
         return other
 
-    def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) px that a frame (H, W) is resized to."""
-        scale = min(MAX_ENLARGEMENT, self.size / min(frame_size))
+    def input_size(self, frame_size: tuple[int, int], size: int | None = None) -> tuple[int, int]:
+        """(h, w) px that a frame (H, W) is resized to for a look in this size, by default the one that predictions lie on."""
+        size = size or self.sizes[0]
+        scale = min(MAX_ENLARGEMENT, size / min(frame_size))
         if scale > 1:
-            scale = max(1.0, min(scale, MOST_STRETCHED * self.size / max(frame_size)))
+            scale = max(1.0, min(scale, MOST_STRETCHED * size / max(frame_size)))
         height, width = (max(1, round(n * scale)) for n in frame_size)
         return height, width
 
     @torch.inference_mode()
-    def _run_once(self, data: Tensor, grid: Grid) -> list[tuple[Instances, SparseIUV]]:
+    def _run_once(self, data: Tensor, grids: list[Grid]) -> list[Look]:
         data = data.pin_memory() if self.device.type == "cuda" else data  # the copy then need not wait
-        images = self._prepare(data.to(self.device, non_blocking=True), grid.input_size)
+        data = data.to(self.device, non_blocking=True)
+        looks = zip(*(self._look(data, grid) for grid in grids), strict=True)
+        return [reduce(join_looks, of_frame).to("cpu") for of_frame in looks]
+
+    def _look(self, data: Tensor, grid: Grid) -> list[Look]:
+        """Every frame in one size."""
+        images = self._prepare(data, grid.input_size)
         with autocast(self.device, DTYPES[self.precision]):
             found = self.model(images, grid.input_size, self.score_threshold)
-        return [self._to_frame(people, iuv, grid) for people, iuv in found]
+        (frame_h, frame_w), (input_h, input_w) = grid.frame_size, grid.input_size
+        scale = images.new_tensor([frame_w / input_w, frame_h / input_h] * 2, dtype=torch.float32)
+        return [Look(grid, replace(people, boxes_xyxy=people.boxes_xyxy * scale), iuv) for people, iuv in found]
 
     def _prepare(self, data: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 [T, 3, H, W] -> resized, and padded at the right and bottom with the mean colour."""
@@ -182,10 +188,3 @@ class DDPPredictor:
         padded = mean.expand(len(data), 3, height, width).contiguous(memory_format=torch.channels_last)
         padded[:, :, : size[0], : size[1]] = data
         return padded
-
-    @staticmethod
-    def _to_frame(people: Instances, iuv: SparseIUV, grid: Grid) -> tuple[Instances, SparseIUV]:
-        (frame_h, frame_w), (input_h, input_w) = grid.frame_size, grid.input_size
-        scale = torch.tensor([frame_w / input_w, frame_h / input_h] * 2)
-        people = people.to("cpu")
-        return replace(people, boxes_xyxy=people.boxes_xyxy * scale), iuv.to("cpu")

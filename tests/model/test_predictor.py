@@ -1,12 +1,14 @@
 """Frames in, predictions out, with random weights: sizes, batches, precisions, running out of memory."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
+from ddp_video.model.looks import Look, join_looks
 from ddp_video.model.predictor import DDPPredictor
 from ddp_video.structures import FrameBatch, FramePrediction, Grid, Instances, SparseIUV
 
@@ -100,44 +102,45 @@ def test_small_frames_are_enlarged_within_reason(model):
     assert predictor.input_size((50, 4000)) == (50, 4000)
 
 
-def test_a_clip_of_small_people_is_enlarged_unless_a_size_is_asked_for(model, monkeypatch):
-    seen = []
+def test_a_clip_is_looked_at_in_the_sizes_that_its_people_need_unless_one_is_asked_for(model, monkeypatch):
+    heights = []
 
     def predict(self, frames):
-        seen.append(self.size)
-        boxes = torch.tensor([[0.0, 0, 20, heights[0]], [0, 0, 20, heights[1]], [0, 0, 9, 8]])
-        nothing = torch.zeros(3, 25, 40)
-        scores = torch.tensor([0.9, 0.7, 0.5])  # the last is too uncertain to count
-        if self.size < least_size:
-            scores = scores / 2
-        people = Instances(boxes, scores, nothing, nothing, torch.full((3,), -1))
-        return [FramePrediction(0, 0, 0.0, Grid((100, 160), (100, 160)), people, SparseIUV.empty())]
+        assert self.sizes == (576,) and self.score_threshold < 0.5  # small people score low
+        boxes = torch.tensor([[0.0, 10, 20, 10 + height] for height in heights]).view(-1, 4)
+        count, grid = len(heights), Grid(frames.frame_size, frames.frame_size)
+        nothing = torch.zeros(count, *grid.size)
+        people = Instances(boxes, torch.ones(count), nothing, nothing, torch.full((count,), -1))
+        return [FramePrediction(0, 0, 0.0, grid, people, SparseIUV.empty())]
 
     monkeypatch.setattr(DDPPredictor, "predict", predict)
-    predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 576, 640)
-    least_size = 0
-    heights = 180, 220  # px of 576
-    small = predictor.for_clip(lambda: clip)
-    assert seen == [288]
-    assert small.input_size((576, 640)) == (800, 889)  # people of 180 px: 256 at most
-    assert small.model is predictor.model and small.describe()["size_by"] == "people"
-    assert predictor.input_size((576, 640)) == (576, 640)
-    heights = 24, 30
-    limit = 1.5 * predictor.size
-    assert predictor.for_clip(lambda: clip).size == limit
-    heights = 0, 0
-    assert predictor.for_clip(lambda: clip).size == limit
-    heights = 300, 400
-    assert predictor.for_clip(lambda: clip) is predictor
-    seen.clear()
-    least_size = 576
-    heights = 24, 30  # seen only in the clip's own size
-    assert predictor.for_clip(lambda: clip).size == limit
-    assert seen == [288, 576]
-    least_size = 577
-    assert predictor.for_clip(lambda: clip) is predictor
+    predictor, clip = DDPPredictor(model, "cpu", "fp32"), frames(1, 288, 320)
+    for heights[:], sizes in (
+        ((), (576,)),
+        ((88, 200), (576,)),  # px of 288
+        ((60, 80), (864,)),
+        ((0,), (864,)),
+        ((200, 86), (576, 864)),
+    ):
+        fitted = predictor.for_clip(lambda: clip)
+        assert fitted.describe()["sizes"] == list(sizes)
+        assert fitted.describe()["size_by"] == ("model" if sizes == (576,) else "people")
+        assert fitted.model is predictor.model and fitted.score_threshold == predictor.score_threshold
+        assert fitted.input_size((288, 320)) == (sizes[0], sizes[0] * 10 // 9)
+    tiny = frames(1, 100, 144)  # four times as large is the most
+    assert predictor.for_clip(lambda: tiny) is predictor
     asked = DDPPredictor(model, "cpu", "fp32", size=64)
     assert asked.for_clip(lambda: pytest.fail("nothing depends on the frames")) is asked
+
+
+def test_two_looks_are_those_of_two_predictors_joined(model):
+    batch = frames(2)
+    found = DDPPredictor(model, "cpu", "fp32").at_sizes((64, 96)).predict(batch)
+    usual, larger = (DDPPredictor(model, "cpu", "fp32", size=size).predict(batch) for size in (64, 96))
+    for prediction, *looks in zip(found, usual, larger, strict=True):
+        joined = join_looks(*(Look(p.grid, p.instances, p.iuv) for p in looks))
+        assert len(joined.iuv) > len(looks[0].iuv) // 2 > 0
+        assert_same(prediction, replace(looks[0], instances=joined.instances, iuv=joined.iuv))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -211,7 +214,7 @@ def test_the_model_is_left_as_it_was(model):
 
 def test_describe_and_wrong_arguments(model):
     described = DDPPredictor(model, "cpu", "fp32", size=320, score_threshold=0.5).describe()
-    assert described["size"] == 320
+    assert described["sizes"] == [320]
     assert described["precision"] == "fp32"
     assert described["model"]["name"] == "ddp_lite"
     assert described["weights"] is None

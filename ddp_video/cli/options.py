@@ -223,8 +223,11 @@ def report_run(run, quiet: bool) -> None:
     facts, model = run.facts["statistics"], run.facts["model"]
     click.echo(f"{run.path}: {facts['frames']} frames, {facts['frames_per_second']:.1f} a second")
     if model.get("size_by") == "people":
-        sizes = " px, and to ".join(map(str, model["sizes"]))
-        click.echo(f"  people are small: frames were resized to a short side of {sizes} px (--size chooses)")
+        usual, *larger = model["sizes"]
+        more = (
+            f" and {larger[0]} px (--size {usual} is about three times as fast)" if larger else " px (--size chooses)"
+        )
+        click.echo(f"  there are small people: frames were looked at with a short side of {usual}{more}")
     if facts["damaged_packets"]:
         click.echo(f"  {facts['damaged_packets']} damaged packets in the source were skipped", err=True)
     if facts["resized_frames"]:

@@ -116,10 +116,9 @@ def _logits_of(look: Look, grid: Grid, sites: Tensor, person: Tensor) -> tuple[T
     number = number[cells]
     weight = weight * ((number >= 0) & (iuv.owner[number] == person[:, None]))
     total = weight.sum(1, keepdim=True)
-    weight /= total.clamp(min=torch.finfo(weight.dtype).tiny)
-    return F.embedding_bag(number.clamp(min=0), iuv.logits.float(), per_sample_weights=weight, mode="sum"), total[
-        :, 0
-    ] > 0
+    weight = weight / total.clamp(min=torch.finfo(weight.dtype).tiny)
+    logits = F.embedding_bag(number.clamp(min=0), iuv.logits.float(), per_sample_weights=weight, mode="sum")
+    return logits, total[:, 0] > 0
 
 
 def _taps(source: Grid, grid: Grid, places: Tensor) -> tuple[Tensor, Tensor]:

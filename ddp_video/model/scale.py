@@ -6,7 +6,7 @@ height in the usual look, whose short side is the model's own 576 px, and in one
     px           < 100  100 to 150  150 to 200  200 to 256  256 to 350  350 to 450   more   all
     576 px        26.8        42.0        69.7        55.4        77.0        74.3   79.7  63.5
     864 px        35.4        58.5        68.2        49.6        74.3        67.3   71.1  63.4
-    both, joined  35.4        56.9        73.3        54.5        77.0        74.3   79.7  67.3
+    both, joined  35.4        55.9        73.3        54.5        77.0        74.3   79.7  67.2
 
 Small people need the larger look (on the stride-4 grid three cells tell a small person's left leg from his right), tall
 ones are better off without, and pictures have both. Sizes below the model's own are best for nobody (480 px: 61.8).

@@ -13,6 +13,8 @@ from discs import moving_discs, write_video
 from ddp_video.predictions import open_predictions
 from ddp_video.video import VideoReader
 
+EXAMPLE = Path(__file__).parents[2] / "examples/people.mp4"
+
 
 def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error: ")]
@@ -39,6 +41,19 @@ def test_infer_then_smooth_then_compare(command, weights, tmp_path):
         assert len(open_predictions(run)) == len(list(VideoReader(run / "isocontour.mp4"))) == 5
     code, out, _ = command("evaluate-stability", tmp_path / "runs" / "clip", tmp_path / "smoothed" / "clip")
     assert code == 0 and "ITF" in out
+
+
+def test_small_people_beside_tall_ones_are_looked_at_twice(command, tmp_path):
+    """By the weights that ship, in the example clip; who asks for one size gets one look."""
+    clip, found = ["--max-frames", "1", "--flow", "dis", "--format", "png"], {}
+    for name, options, sizes in (("twice", [], [576, 864]), ("once", ["--size", "576"], [576])):
+        code, out, _ = command("infer", EXAMPLE, "-o", tmp_path / name, *clip, *options)
+        assert code == 0 and ("576 and 864 px" in out) == (len(sizes) == 2)
+        run = tmp_path / name / EXAMPLE.stem
+        assert json.loads((run / "run.json").read_text())["model"]["sizes"] == sizes
+        (found[name],) = open_predictions(run)
+    assert found["twice"].grid == found["once"].grid
+    assert len(found["twice"].instances) >= len(found["once"].instances) >= 3
 
 
 def test_a_truncated_video_gives_the_frames_before_the_damage(command, weights, tmp_path):

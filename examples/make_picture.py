@@ -13,7 +13,7 @@ from ddp_video.decode import decode
 from ddp_video.render import STYLES, RenderOptions
 from ddp_video.runs import RunFolder
 
-FRAME = 16
+FRAME = 60
 WIDTH = 640  # px of one panel
 
 

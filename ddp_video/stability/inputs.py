@@ -35,7 +35,7 @@ def picture_video(path: str | Path) -> Path:
     if not (path / PICTURE).is_file():
         raise VideoOpenError(
             f"{path} has no {PICTURE}, which stability is measured on; "
-            f"draw it with `ddp-video render {path} --style isocontour`"
+            f"draw it with `ddp-video render {path} --style isocontour --overwrite`"
         )
     return path / PICTURE
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from discs import DiscPredictor, moving_discs, write_video
 
 from ddp_video.cli.evaluate_stability import evaluate_stability as command
+from ddp_video.cli.main import cli
 from ddp_video.errors import VideoOpenError
 from ddp_video.metrics.similarity import luma, psnr, ssim
 from ddp_video.pictures import PictureSettings
@@ -121,11 +122,15 @@ def test_odd_sizes_padded_by_the_encoder(tmp_path):
     assert evaluate_stability([run.path])[0].frames == 3
 
 
-def test_run_without_isocontours_says_how_to_draw_them(tmp_path):
+@pytest.mark.parametrize("pictures", [PictureSettings(styles=("iuv",)), PictureSettings(formats=("png",))])
+def test_run_without_isocontours_says_how_to_draw_them(tmp_path, pictures):
     video = write_video(tmp_path / "a.mkv", moving_discs(2))
-    run = infer(video, DiscPredictor(), tmp_path / "run", pictures=PictureSettings(styles=("iuv",)))
-    with pytest.raises(VideoOpenError, match=r"ddp-video render .* --style isocontour"):
+    run = infer(video, DiscPredictor(), tmp_path / "run", pictures=pictures)
+    with pytest.raises(VideoOpenError, match="ddp-video render") as refused:
         evaluate_stability([run.path])
+    advice = str(refused.value).split("`")[1].split()[1:]
+    assert CliRunner().invoke(cli, advice).exit_code == 0
+    assert evaluate_stability([run.path])[0].frames == 2
 
 
 def test_pooling_weighs_pairs(results):

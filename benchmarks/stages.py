@@ -17,7 +17,7 @@ from benchmarks.timing import Stopwatch, Timing
 from ddp_video import pictures, pipeline
 from ddp_video.model import ddp
 from ddp_video.model.predictor import DDPPredictor
-from ddp_video.model.scale import ENLARGED
+from ddp_video.model.scale import both_sizes
 from ddp_video.model.weights import load_model
 from ddp_video.pipeline import Clip, infer
 from ddp_video.predictions import PredictionWriter
@@ -48,7 +48,7 @@ def stages(settings: Settings) -> dict[str, Table]:
     model = load_model("ddp_lite")
     size = model.config.short_side
     predictor = DDPPredictor(model, settings.device, size=size)
-    both_looks = predictor.at_sizes((size, round(ENLARGED * size)))
+    both_looks = predictor.at_sizes(both_sizes(size))
     frames = max(settings.sides(FRAMES)[0], 2)
     with tempfile.TemporaryDirectory() as folder:
 

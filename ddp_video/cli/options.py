@@ -223,7 +223,7 @@ def report_run(run, quiet: bool) -> None:
     facts, model = run.facts["statistics"], run.facts["model"]
     click.echo(f"{run.path}: {facts['frames']} frames, {facts['frames_per_second']:.1f} a second")
     if model.get("size_by") == "people":
-        usual, *larger = model["sizes"]
+        usual, *larger = model.get("sizes") or [model["size"]]  # one, in run folders of earlier versions
         more = (
             f" and {larger[0]} px (--size {usual} is about three times as fast)" if larger else " px (--size chooses)"
         )

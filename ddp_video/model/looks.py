@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddp_video.charts import IUV_CHANNELS
 from ddp_video.model.duplicates import one_person
-from ddp_video.model.scale import weight_of_usual
+from ddp_video.model.scale import heights_in_input, weight_of_usual
 from ddp_video.model.suppression import suppress_background
 from ddp_video.structures import UNTRACKED, Grid, Instances, SparseIUV
 
@@ -40,9 +40,9 @@ def join_looks(usual: Look, larger: Look) -> Look:
     are their mean.
     """
     grid, people, others = usual.grid, usual.instances, larger.instances
-    masks, dense_masks = (_resize(m, larger.grid, grid) for m in (others.mask_logits, others.dense_mask_logits))
-    heights = (people.boxes_xyxy[:, 3] - people.boxes_xyxy[:, 1]) * grid.input_size[0] / grid.frame_size[0]
-    pairs = _pair(one_person(people.mask_logits > 0, masks > 0), weight_of_usual(heights))
+    masks, dense_masks = _resize(torch.stack([others.mask_logits, others.dense_mask_logits]), larger.grid, grid)
+    weight = weight_of_usual(heights_in_input(people.boxes_xyxy, grid))
+    pairs = _pair(one_person(people.mask_logits > 0, masks > 0), weight)
 
     scores = pairs.mean(people.scores, others.scores)
     order = scores.argsort(descending=True, stable=True)
@@ -141,8 +141,8 @@ def _taps(source: Grid, grid: Grid, places: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _resize(maps: Tensor, source: Grid, grid: Grid) -> Tensor:
-    """[N, rows, columns] on the source grid -> the same on another grid over the same frame."""
+    """[..., rows, columns] on the source grid -> the same on another grid over the same frame."""
     every = torch.cartesian_prod(*(torch.arange(n, device=maps.device) for n in grid.size))
     cells, weights = _taps(source, grid, every)
-    flat = maps.float().flatten(1)
-    return sum(flat[:, cells[:, tap]] * weights[:, tap] for tap in range(4)).unflatten(1, grid.size)
+    flat = maps.float().flatten(-2)
+    return sum(flat[..., cells[:, tap]] * weights[:, tap] for tap in range(4)).unflatten(-1, grid.size)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ddp_video.hardware import DTYPES, autocast, choose_device, choose_precision, halving, is_out_of_memory
 from ddp_video.model.ddp import DDP, SIZE_MULTIPLE
 from ddp_video.model.looks import Look, join_looks
-from ddp_video.model.scale import sizes_for_people
+from ddp_video.model.scale import heights_in_input, sizes_for_people
 from ddp_video.sparse import BACKENDS
 from ddp_video.streaming import sent_ahead
 from ddp_video.structures import FrameBatch, FramePrediction, Grid
@@ -139,9 +139,8 @@ class DDPPredictor:
         frames, (usual,) = sample(), self.sizes
         careful = copy.copy(self)
         careful.score_threshold = PERHAPS
-        boxes = torch.cat([p.instances.boxes_xyxy for p in careful.predict(frames)])
-        enlargement = self.input_size(frames.frame_size, usual)[0] / frames.frame_size[0]
-        sizes = sizes_for_people((boxes[:, 3] - boxes[:, 1]) * enlargement, usual)
+        heights = [heights_in_input(p.instances.boxes_xyxy, p.grid) for p in careful.predict(frames)]
+        sizes = sizes_for_people(torch.cat(heights), usual)
         inputs = {self.input_size(frames.frame_size, size) for size in (usual, *sizes)}
         return self.at_sizes(sizes) if len(inputs) > 1 else self  # tiny frames are not enlarged further
 

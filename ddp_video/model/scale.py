@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ddp_video.structures import FrameBatch
+from ddp_video.structures import FrameBatch, Grid
 
 Predictor = TypeVar("Predictor")
 
@@ -36,13 +36,23 @@ def weight_of_usual(heights: Tensor) -> Tensor:
     return ((heights - SMALL) / (TALL - SMALL)).clamp(0, 1)
 
 
+def heights_in_input(boxes_xyxy: Tensor, grid: Grid) -> Tensor:
+    """[N] px of the network's input, of people's boxes [N, 4] in px of the frame."""
+    return (boxes_xyxy[:, 3] - boxes_xyxy[:, 1]) * grid.input_size[0] / grid.frame_size[0]
+
+
+def both_sizes(usual: int) -> tuple[int, int]:
+    """The short sides of the usual look and of the larger one, px."""
+    return usual, int(ENLARGED * usual)
+
+
 def sizes_for_people(heights: Tensor, usual: int) -> tuple[int, ...]:
     """The short sides of the looks that people need who are so tall in the usual one's input, px, the smallest first."""
     for_usual = weight_of_usual(heights) >= 0.5
     if for_usual.all():  # nobody too
         return (usual,)
-    larger = int(ENLARGED * usual)
-    return (usual, larger) if for_usual.any() else (larger,)
+    sizes = both_sizes(usual)
+    return sizes if for_usual.any() else sizes[1:]
 
 
 def fitted(predictor: Predictor, sample: Callable[[], FrameBatch]) -> Predictor:

@@ -4,12 +4,14 @@ import errno
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from discs import moving_discs, write_video
 
+from ddp_video.cli.options import report_run
 from ddp_video.predictions import open_predictions
 from ddp_video.video import VideoReader
 
@@ -54,6 +56,20 @@ def test_small_people_beside_tall_ones_are_looked_at_twice(command, tmp_path):
         (found[name],) = open_predictions(run)
     assert found["twice"].grid == found["once"].grid
     assert len(found["twice"].instances) >= len(found["once"].instances) >= 3
+
+
+def test_run_folders_of_earlier_versions_say_their_one_size(capsys):
+    """`smooth` hands on what `infer` wrote of the model, `size` then."""
+    statistics = {
+        "frames": 3,
+        "frames_per_second": 1.0,
+        "damaged_packets": 0,
+        "resized_frames": 0,
+        "audio_skipped": None,
+    }
+    facts = {"statistics": statistics, "model": {"size": 737, "size_by": "people"}}
+    report_run(SimpleNamespace(path="smoothed/clip", facts=facts), quiet=False)
+    assert "short side of 737 px (--size chooses)" in capsys.readouterr().out
 
 
 def test_a_truncated_video_gives_the_frames_before_the_damage(command, weights, tmp_path):

@@ -108,7 +108,7 @@ def test_a_clip_is_looked_at_in_the_sizes_that_its_people_need_unless_one_is_ask
     def predict(self, frames):
         assert self.sizes == (576,) and self.score_threshold < 0.5  # small people score low
         boxes = torch.tensor([[0.0, 10, 20, 10 + height] for height in heights]).view(-1, 4)
-        count, grid = len(heights), Grid(frames.frame_size, frames.frame_size)
+        count, grid = len(heights), Grid(frames.frame_size, self.input_size(frames.frame_size))
         nothing = torch.zeros(count, *grid.size)
         people = Instances(boxes, torch.ones(count), nothing, nothing, torch.full((count,), -1))
         return [FramePrediction(0, 0, 0.0, grid, people, SparseIUV.empty())]

@@ -126,7 +126,7 @@ def test_odd_sizes_padded_by_the_encoder(tmp_path):
 def test_run_without_isocontours_says_how_to_draw_them(tmp_path, pictures):
     video = write_video(tmp_path / "a.mkv", moving_discs(2))
     run = infer(video, DiscPredictor(), tmp_path / "run", pictures=pictures)
-    with pytest.raises(VideoOpenError, match="ddp-video render") as refused:
+    with pytest.raises(VideoOpenError, match=r"ddp-video render .* --style isocontour") as refused:
         evaluate_stability([run.path])
     advice = str(refused.value).split("`")[1].split()[1:]
     assert CliRunner().invoke(cli, advice).exit_code == 0

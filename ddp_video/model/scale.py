@@ -24,10 +24,8 @@ from ddp_video.structures import FrameBatch, Grid
 
 Predictor = TypeVar("Predictor")
 
-SMALL, TALL = (
-    125,
-    225,
-)  # px of the usual look's input: up to here the larger look alone counts, from here on the usual one
+# px of the usual look's input: up to SMALL the larger look alone counts, from TALL on the usual one.
+SMALL, TALL = 125, 225
 ENLARGED = 1.5  # the larger look in usual ones, which takes 2.25 times the time
 
 

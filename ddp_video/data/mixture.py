@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ddp_video.data.sample import Batch, Crop, Sample, collate
-from ddp_video.data.transforms import Augmentation, draw_tiles, plain_crop, train_crop
+from ddp_video.data.transforms import Augmentation, draw_count, plain_crop, train_crop
 from ddp_video.errors import DataError
 
 
@@ -39,7 +39,7 @@ class Mixture(Dataset):
 
     def __getitem__(self, n: int) -> Crop:
         rng = np.random.default_rng([self.seed, n])
-        count = draw_tiles(self.size, self.augmentation, rng) ** 2
+        count = draw_count(self.size, self.augmentation, rng)
         return train_crop([self._draw(rng) for _ in range(count)], self.size, self.augmentation, rng)
 
     def _draw(self, rng: np.random.Generator) -> Sample:

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from ddp_video.charts import MIRROR_FLIPS_U
 from ddp_video.data.choices import MIRRORED
+from ddp_video.data.composition import Layers, mosaic, pasted
 from ddp_video.data.photometric import photometric
 from ddp_video.data.sample import IGNORE, UNLABELLED, Crop, Sample, knows_uv, named
 from ddp_video.structures import STRIDE
@@ -29,6 +30,7 @@ class Augmentation:
     stretch: float = 0.12  # standard deviation of the log aspect ratio
     rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
     mosaic: float = 0.3  # share of crops made of four or nine, each at half or a third of the size: many small people
+    paste: float = 0.35  # share of the others in which people of a second picture stand before those of the first
     mirror: float = 0.5
     blend: float = 0.12  # share of crops whose people take on the colours around them
     hide: float = 0.3  # share of crops with one to three opaque rectangles, which take the labels away too
@@ -36,21 +38,22 @@ class Augmentation:
     ragged: float = 0.4  # share of crops in which those masks also hold, or lack, some blobs, as predicted masks will
 
 
-def draw_tiles(size: int, augmentation: Augmentation, rng: np.random.Generator) -> int:
-    """How many samples a crop shows side by side: 1, 2, or 3 where a third of its size is whole cells."""
-    if rng.random() >= augmentation.mosaic:
-        return 1
-    return 3 if size % (3 * STRIDE) == 0 and rng.random() < 0.5 else 2
+def draw_count(size: int, augmentation: Augmentation, rng: np.random.Generator) -> int:
+    """How many samples a crop is made of: 1; 2, people of the second before the first; or a mosaic of 4, or of 9 where a
+    third of its size is whole cells."""
+    if rng.random() < augmentation.mosaic:
+        return 9 if size % (3 * STRIDE) == 0 and rng.random() < 0.5 else 4
+    return 2 if rng.random() < augmentation.paste else 1
 
 
 def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng: np.random.Generator) -> Crop:
-    """A random crop of size x size px: of one sample, or a mosaic of four or nine (see `draw_tiles`).
+    """A random crop of size x size px, of 1, 2, 4 or 9 samples (see `draw_count`).
 
     size is a multiple of 64. Everything drawn comes from `rng`.
     """
     side = size // math.isqrt(len(samples))
-    tiles = [_warp(sample, _random_matrix(sample, side, augmentation, rng), side) for sample in samples]
-    layers = _mosaic(tiles) if len(tiles) > 1 else tiles[0]
+    warped = [_warp(sample, _random_matrix(sample, side, augmentation, rng), side) for sample in samples]
+    layers = pasted(*warped, rng) if len(warped) == 2 else mosaic(warped)
     if rng.random() < augmentation.mirror and not any(s.points is not None for s in samples):
         layers = _mirrored(layers)
     if rng.random() < augmentation.blend:
@@ -66,19 +69,6 @@ def plain_crop(sample: Sample, size: int) -> Crop:
     """The middle of the picture, its short side filling the crop: for validation."""
     height, width = sample.image.shape[:2]
     return _finish(_warp(sample, _matrix(size / min(height, width), (width / 2, height / 2), size), size), 0)
-
-
-@dataclass(frozen=True)
-class _Layers:
-    """Warped picture and labels. image, instance: at S px; the rest on the grid."""
-
-    image: np.ndarray
-    instance: np.ndarray
-    cells: np.ndarray  # the instance map at the cell centres
-    dense: np.ndarray
-    has_dense: np.ndarray
-    part: np.ndarray
-    uv: np.ndarray
 
 
 def _matrix(scale, centre, size, stretch=1.0, radians=0.0) -> np.ndarray:
@@ -127,7 +117,7 @@ def _sampling(matrix: np.ndarray, step: int) -> np.ndarray:
     return (to_index @ np.vstack([matrix, [0, 0, 1]]) @ from_index)[:2]
 
 
-def _warp(sample: Sample, matrix: np.ndarray, size: int) -> _Layers:
+def _warp(sample: Sample, matrix: np.ndarray, size: int) -> Layers:
     grid = size // STRIDE
     to_pixels, to_cells = _sampling(matrix, 1), _sampling(matrix, STRIDE)
 
@@ -144,7 +134,7 @@ def _warp(sample: Sample, matrix: np.ndarray, size: int) -> _Layers:
         uv = nearest(sample.uv, grid, to_cells).astype(np.float32) / 255
     else:
         part, uv = _scatter(sample.points, matrix, grid)
-    return _Layers(
+    return Layers(
         image,
         nearest(sample.instance, size, to_pixels),
         nearest(sample.instance, grid, to_cells),
@@ -167,34 +157,7 @@ def _scatter(points: np.ndarray, matrix: np.ndarray, grid: int) -> tuple[np.ndar
     return part, uv
 
 
-def _mosaic(tiles: list[_Layers]) -> _Layers:
-    """Layers of one size as a square block of them, row by row; people are numbered on, and ignored once numbers run out."""
-    side = math.isqrt(len(tiles))
-    first = np.cumsum([0] + [len(tile.has_dense) for tile in tiles])
-
-    def block(parts):
-        return np.concatenate([np.concatenate(parts[n : n + side], 1) for n in range(0, len(parts), side)], 0)
-
-    def renumbered(name):
-        maps = [getattr(tile, name) for tile in tiles]
-        moved = [np.where(m > 0, np.minimum(m + n, IGNORE), 0) for m, n in zip(maps, first[:-1], strict=True)]
-        return block(moved).astype(np.uint8)
-
-    def joined(name):
-        return block([getattr(tile, name) for tile in tiles])
-
-    return _Layers(
-        joined("image"),
-        renumbered("instance"),
-        renumbered("cells"),
-        joined("dense"),
-        np.concatenate([tile.has_dense for tile in tiles])[: IGNORE - 1],
-        joined("part"),
-        joined("uv"),
-    )
-
-
-def _mirrored(layers: _Layers) -> _Layers:
+def _mirrored(layers: Layers) -> Layers:
     """Flip left to right: the charts change sides, and u runs the other way on the torso."""
     flipped = {
         name: np.ascontiguousarray(getattr(layers, name)[:, ::-1])
@@ -220,7 +183,7 @@ def _blended(image: np.ndarray, people: np.ndarray, strength: float) -> np.ndarr
     return (image + soft * (theirs - ours)).clip(0, 255).astype(np.uint8)
 
 
-def _hidden(layers: _Layers, rng: np.random.Generator) -> _Layers:
+def _hidden(layers: Layers, rng: np.random.Generator) -> Layers:
     """Cover rectangles with something that is not a person."""
     size = layers.image.shape[0]
     image, instance, cells, part, dense = (
@@ -259,7 +222,7 @@ def _ragged(owner: np.ndarray, free: np.ndarray, rng: np.random.Generator) -> np
     return owner
 
 
-def _finish(layers: _Layers, widen: int, rng: np.random.Generator | None = None, min_cells: int = 4) -> Crop:
+def _finish(layers: Layers, widen: int, rng: np.random.Generator | None = None, min_cells: int = 4) -> Crop:
     """Number the people that are left 1..n, box them, set slivers aside, and choose the IUV branch's sites.
 
     widen: cells by which the sites outgrow the masks. rng: draws how ragged they are; None: not at all.

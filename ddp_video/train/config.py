@@ -35,6 +35,7 @@ class TrainConfig:
     frozen_stages: int = 2  # of the backbone: the stem, and all up to stride 4
     seed: int = 0
     mosaic: float = 0.3  # share of crops put together from four or nine pictures
+    paste: float = 0.35  # share of the other crops with people of a second picture before the first
     validate_every: int = 250  # steps
     validation_pictures: int = 48
 
@@ -131,5 +132,6 @@ PRESETS = {
         milestones=(100_000, 120_000),
         warmup=1000,
         mosaic=0.0,
+        paste=0.0,
     ),
 }

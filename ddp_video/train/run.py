@@ -71,7 +71,7 @@ def start(
             raise DataError(
                 f"{out if resume else init} speaks the charts of {model.config.charts}, the data those of {charts}"
             )
-        augmentation = replace(Augmentation(), mosaic=config.mosaic)
+        augmentation = replace(Augmentation(), mosaic=config.mosaic, paste=config.paste)
         mixture = Mixture(sources, [spec.weight for spec in specs], config.size, augmentation, config.seed)
         validation = [crops for spec in specs for crops in _validation(spec, config)]
         trainer = Trainer(model, mixture, validation, config, out, device, **options)

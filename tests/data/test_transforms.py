@@ -8,7 +8,7 @@ import pytest
 from ddp_video import charts
 from ddp_video.data import transforms
 from ddp_video.data.sample import IGNORE, UNLABELLED, Sample
-from ddp_video.data.transforms import Augmentation, draw_tiles, plain_crop, train_crop
+from ddp_video.data.transforms import Augmentation, draw_count, plain_crop, train_crop
 from ddp_video.structures import STRIDE
 
 
@@ -52,7 +52,7 @@ def agreement(crop, mirrored=False):
 @pytest.fixture
 def geometry_only(monkeypatch):
     monkeypatch.setattr(transforms, "photometric", lambda image, rng: image)
-    return Augmentation(mirror=0.0, mosaic=0.0, blend=0.0, hide=0.0, widen_sites=0, ragged=0.0)
+    return Augmentation(mirror=0.0, mosaic=0.0, paste=0.0, blend=0.0, hide=0.0, widen_sites=0, ragged=0.0)
 
 
 def test_labels_stay_on_their_pixels(geometry_only):
@@ -60,6 +60,15 @@ def test_labels_stay_on_their_pixels(geometry_only):
         crop = train_crop([painted_sample()], 128, geometry_only, np.random.default_rng(seed))
         # Not all: cells at chart borders see a mixed colour.
         assert agreement(crop) > 0.75
+
+
+def test_labels_stay_on_their_pixels_where_people_stand_before_others(geometry_only):
+    crowded = 0
+    for seed in range(12):
+        crop = train_crop([painted_sample()] * 2, 128, geometry_only, np.random.default_rng(seed))
+        assert agreement(crop) > 0.75
+        crowded += len(crop.boxes) > 2  # more than one sample has
+    assert crowded > 2
 
 
 def test_there_is_no_shift_between_picture_and_labels():
@@ -153,10 +162,11 @@ def test_a_mosaic_of_more_people_than_numbers_ignores_the_last(geometry_only):
         assert set(np.unique(tile).tolist()) == expected
 
 
-def test_thirds_are_whole_cells():
+@pytest.mark.parametrize("size, counts", [(128, {1, 2, 4}), (192, {1, 2, 4, 9}), (576, {1, 2, 4, 9})])
+def test_crops_of_all_kinds_are_drawn_and_thirds_are_whole_cells(size, counts):
     rng = np.random.default_rng(0)
-    drawn = {size: {draw_tiles(size, Augmentation(mosaic=0.5), rng) for _ in range(64)} for size in (128, 192, 576)}
-    assert drawn == {128: {1, 2}, 192: {1, 2, 3}, 576: {1, 2, 3}}
+    assert {draw_count(size, Augmentation(mosaic=0.5, paste=0.5), rng) for _ in range(64)} == counts
+    assert {draw_count(size, Augmentation(mosaic=0.0, paste=0.0), rng) for _ in range(64)} == {1}
 
 
 def test_widened_sites_are_background_next_to_people(geometry_only):

@@ -73,7 +73,9 @@ SMALL = TrainConfig(
 
 
 def trainer(out, config=SMALL, source=None, **options):
-    mixture = Mixture([source or Figures()], [1], config.size, Augmentation(mosaic=config.mosaic), config.seed)
+    mixture = Mixture(
+        [source or Figures()], [1], config.size, Augmentation(mosaic=config.mosaic, paste=config.paste), config.seed
+    )
     held_out = [collate([plain_crop(Figures()[i], 64) for i in range(2)])]
     return Trainer(small_model(), mixture, held_out, config, out, quiet=True, **{"workers": 0, **options})
 
@@ -148,7 +150,7 @@ class SignallingAll(Signalling):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, optimizer):
-    config = replace(SMALL, optimizer=optimizer, mosaic=0.0)
+    config = replace(SMALL, optimizer=optimizer, mosaic=0.0, paste=0.0)
     whole = load_model(trainer(tmp_path / "whole", config).run())
     with pytest.raises(Interrupted):
         trainer(tmp_path / "parts", config, Failing(after=7), checkpoint_minutes=0).run()
@@ -174,7 +176,7 @@ def test_an_interrupted_step_is_finished_and_saved(tmp_path, number, hears_ctrl_
     """The signal comes while the fourth step's crops are drawn."""
     usual = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        trainer(tmp_path, replace(SMALL, mosaic=0.0), Signalling(number, at=8)).run()
+        trainer(tmp_path, replace(SMALL, mosaic=0.0, paste=0.0), Signalling(number, at=8)).run()
     assert signal.getsignal(number) == usual
     assert read_checkpoint(tmp_path)["step"] == 4
 
@@ -183,7 +185,9 @@ def test_an_interrupted_step_is_finished_and_saved(tmp_path, number, hears_ctrl_
 def test_a_signal_to_all_processes_loses_nothing_either(tmp_path, number, hears_ctrl_c):
     """The ninth picture is asked for once the first batch has been taken: four batches of two are read ahead."""
     with pytest.raises(KeyboardInterrupt):
-        trainer(tmp_path, replace(SMALL, mosaic=0.0, steps=10_000), SignallingAll(number, at=9), workers=1).run()
+        trainer(
+            tmp_path, replace(SMALL, mosaic=0.0, paste=0.0, steps=10_000), SignallingAll(number, at=9), workers=1
+        ).run()
     assert read_checkpoint(tmp_path)["step"] >= 1
 
 

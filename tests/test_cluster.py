@@ -8,9 +8,11 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import torch
 from alike import IUV_ONLY, assert_same_pictures, assert_same_predictions
 from click.testing import CliRunner
 from discs import DeadlyPredictor, DiscPredictor, moving_discs, write_video
+from torchvision.models.optical_flow import raft_small
 
 from ddp_video.cli.infer import infer as infer_command
 from ddp_video.cli.infer import infer_clip
@@ -115,7 +117,7 @@ def test_workers_are_given_whole_paths(given_job, tmp_path):
 
 
 def test_workers_take_the_optical_flow_that_was_found_here(given_job, monkeypatch):
-    def not_here(*_):
+    def not_here(*_, **__):
         raise WeightsError("no download")
 
     with monkeypatch.context() as without:
@@ -123,6 +125,13 @@ def test_workers_take_the_optical_flow_that_was_found_here(given_job, monkeypatc
         only = given_job("--smooth")
     assert only.infer.args[2].keywords["flow"] == "dis"
     assert isinstance(only.infer.args[2](), DISFlow)
+
+
+def test_optical_flow_is_computed_in_the_precision_of_the_network_here_and_on_workers(given_job, tmp_path):
+    weights = tmp_path / "raft.pth"
+    torch.save(raft_small(weights=None).state_dict(), weights)
+    only = given_job("--smooth", "--flow-weights", str(weights), "--precision", "bf16")
+    assert only.infer.args[2]().describe().endswith("in bf16")
 
 
 class SizedPredictor(DiscPredictor):

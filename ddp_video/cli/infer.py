@@ -95,9 +95,10 @@ def infer(inputs, output, model, batch_size, clip, smooth, smoothing, flow, look
     make_flow = None
     if smooth:
         # Here already, so that what is wrong with its weights is said once, before any clip is begun.
-        estimator = load_flow_estimator(**flow, device=predictor.device)
+        where = {"device": predictor.device, "precision": predictor.precision}
+        estimator = load_flow_estimator(**flow, **where)
         chosen = {**flow, "flow": estimator.name}  # by every worker, whatever 'auto' would be there
-        on_worker = partial(load_flow_estimator, **chosen, device=predictor.device)
+        on_worker = partial(load_flow_estimator, **chosen, **where)
         make_flow = on_worker if engine == "ray" else (lambda: estimator)
     jobs = [partial(infer_clip, source, out, make_flow, settings) for source, out in zip(inputs, folders, strict=True)]
     if engine == "ray":

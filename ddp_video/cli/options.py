@@ -144,11 +144,11 @@ def load_predictor(model, weights, device, precision, size, score_threshold):
     return DDPPredictor(load_model(model), **settings)
 
 
-def load_flow_estimator(flow, flow_weights, device):
+def load_flow_estimator(flow, flow_weights, device, precision="auto"):
     """What `flow_options` describe."""
     from ddp_video.temporal.flow import load_flow
 
-    return load_flow(flow, flow_weights, device)
+    return load_flow(flow, flow_weights, device, precision)
 
 
 def picture_settings(styles, formats, **look):

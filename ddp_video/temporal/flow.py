@@ -119,10 +119,13 @@ class RAFTFlow(_OnGrid):
 
 
 def load_flow(
-    name: str = "auto", weights: str | Path | None = None, device: str | torch.device = "cpu"
+    name: str = "auto",
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    precision: str = "auto",
 ) -> FlowEstimator:
     """The estimator called `name`: 'dis', 'raft', or 'auto' = RAFT where its weights are at hand (in torchvision's
-    cache, or by a download that works), else DIS.
+    cache, or by a download that works), else DIS. device, precision: of RAFT.
 
     Raises: ValueError for an unknown name, WeightsError when RAFT was asked for and cannot be loaded.
     """
@@ -131,7 +134,7 @@ def load_flow(
     if name == "dis":
         return DISFlow()
     try:
-        return RAFTFlow(weights, device)
+        return RAFTFlow(weights, device, precision=precision)
     except WeightsError as error:
         if name == "raft" or weights is not None:
             raise

@@ -1,4 +1,4 @@
-"""ddp-video weights: which weights there are, what they say about themselves, whether they are whole; conversion."""
+"""ddp-video weights: which weights there are, what they say about themselves, whether they are whole; means and conversion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 @click.group()
 def weights() -> None:
-    """List, describe, verify and convert weights files."""
+    """List, describe, verify, average and convert weights files."""
 
 
 @weights.command("list")
@@ -51,6 +51,20 @@ def verify(names_or_paths: tuple[str, ...]) -> None:
     for name_or_path in names_or_paths or shipped_weights():
         model = load_model(name_or_path)
         click.echo(f"{model.weights.path}: whole, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")
+
+
+@weights.command()
+@click.argument("names_or_paths", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for it.")
+def mean(names_or_paths: tuple[str, ...], output: Path) -> None:
+    """The mean of weights of one model, as those that ship are; a file given twice counts twice.
+
+    Of runs that began with the same weights (`train --init`) it is often better than each of them.
+    """
+    from ddp_video.model.weights import find_weights, mean_model, save_model
+
+    model = mean_model(names_or_paths)
+    click.echo(save_model(model, output, {"mean_of": [find_weights(name).name for name in names_or_paths]}))
 
 
 @weights.command()

@@ -1,6 +1,7 @@
 """Weights files: what goes in comes out, and every bad file has its message."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from ddp_video.errors import WeightsError
 from ddp_video.model import weights as weights_module
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
-from ddp_video.model.weights import find_weights, load_model, read_info, save_model
+from ddp_video.model.weights import find_weights, load_model, mean_model, read_info, save_model
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,27 @@ def test_info(path):
     info = read_info(path)
     assert info.config == CONFIGS["ddp_lite"]
     assert info.metadata == {"recipe": "none", "scores": {"ap": 0.5}}
+
+
+def test_a_mean_counts_every_file_as_often_as_it_is_given(path, tmp_path):
+    torch.manual_seed(1)
+    other = save_model(DDP(CONFIGS["ddp_lite"]), tmp_path)
+    result = CliRunner().invoke(
+        weights_command, ["mean", str(path), str(other), str(path), "-o", str(tmp_path / "new")]
+    )
+    mean = read_info(result.output.strip())
+    assert mean.path.parent == tmp_path / "new"
+    assert mean.metadata == {"mean_of": [path.name, other.name, path.name]}
+    a, b, ours = (load_file(file) for file in (path, other, mean.path))
+    for key, tensor in ours.items():
+        expected = (2 * a[key].double() + b[key].double()) / 3
+        assert tensor.dtype == a[key].dtype and torch.equal(tensor, expected.to(tensor.dtype)), key
+
+
+def test_there_is_no_mean_of_different_models(path, tmp_path):
+    other = save_model(DDP(replace(CONFIGS["ddp_lite"], channels=32)), tmp_path)
+    with pytest.raises(WeightsError, match="another model"):
+        mean_model([path, other])
 
 
 def test_damaged(path, tmp_path):

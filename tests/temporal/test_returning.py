@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ddp_video.temporal.comparison import Comparison
 from ddp_video.temporal.known import KnownPeople
 from ddp_video.temporal.returning import CLAIM, PROVISIONAL, doubt, handed_over, recognise
 
@@ -17,15 +18,21 @@ def known(seen, age):
     return KnownPeople(track_id=np.arange(1, count + 1), seen=np.array(seen), age=np.array(age), **numbers, **unused)
 
 
+def compared(people, score, colours=None, frame=FRAME):
+    score = np.array(score)
+    colours = np.zeros_like(score) if colours is None else np.array(colours)
+    return Comparison(people, frame - people.seen, np.zeros_like(score), colours, score)
+
+
 def test_somebody_lost_gets_the_place_of_who_came_since():
     people, column = known([FRAME - 9, FRAME - 1], [50, 3]), np.array([-1, 0])
-    assert recognise(people, np.array([[CLAIM], [1.6]]), column, FRAME) == [(0, 1)]
+    assert recognise(compared(people, [[CLAIM], [1.6]]), column) == [(0, 1)]
     assert column.tolist() == [0, -1]
 
 
 def test_who_was_given_it_at_once_is_the_one_who_came_since_as_well():
     people, column = known([FRAME - 9, FRAME - 1], [50, 3]), np.array([0, -1])
-    assert recognise(people, np.array([[1.2], [0.7]]), column, FRAME) == [(0, 1)]
+    assert recognise(compared(people, [[1.2], [0.7]]), column) == [(0, 1)]
     assert column.tolist() == [0, -1]
 
 
@@ -40,28 +47,29 @@ def test_who_was_given_it_at_once_is_the_one_who_came_since_as_well():
 )
 def test_others_stay_who_they_are(seen, age, score):
     people, column = known([seen, FRAME - 1], [50, age]), np.array([-1, 0])
-    assert recognise(people, np.array([[score], [1.6]]), column, FRAME) == []
+    assert recognise(compared(people, [[score], [1.6]]), column) == []
     assert column.tolist() == [-1, 0]
 
 
 def test_nobody_found_is_nobody_recognised():
-    assert recognise(known([FRAME - 9, FRAME - 1], [50, 3]), np.zeros((2, 0)), np.full(2, -1), FRAME) == []
+    assert recognise(compared(known([FRAME - 9, FRAME - 1], [50, 3]), np.zeros((2, 0))), np.full(2, -1)) == []
 
 
 def test_a_mask_is_handed_over_from_where_the_one_lost_looked_more_like_it():
     """Person 2 is in sight; 1, lost, has looked more like him for two frames when he takes his place; 3 never did."""
     people, column = known([FRAME - 9, FRAME - 1, FRAME - 9], [50, 50, 50]), np.array([-1, 0, -1])
-    score, frame = np.array([[0.9], [1.4], [0.9]]), FRAME
+    score, frame = [[0.9], [1.4], [0.9]], FRAME
     for own in (0.6, 0.4, 0.3):
-        people = doubt(people, score, np.array([[0.5], [own], [0.1]]), column, frame)
+        people = doubt(compared(people, score, [[0.5], [own], [0.1]], frame), column)
         frame += 1
         people = replace(people, seen=np.where(column >= 0, frame - 1, people.seen))
-    assert handed_over(people, column, frame) == []
-    assert handed_over(people, np.array([0, -1, -1]), frame) == [(0, 1, 2)]
-    assert handed_over(people, np.array([-1, -1, 0]), frame) == []
+    now = compared(people, score, frame=frame)
+    assert handed_over(now, column) == []
+    assert handed_over(now, np.array([0, -1, -1])) == [(0, 1, 2)]
+    assert handed_over(now, np.array([-1, -1, 0])) == []
 
 
 def test_who_could_not_be_there_is_no_rival():
     people, column = known([FRAME - 9, FRAME - 1], [50, 50]), np.array([-1, 0])
-    people = doubt(people, np.array([[0.0], [1.4]]), np.array([[0.9], [0.3]]), column, FRAME)
+    people = doubt(compared(people, [[0.0], [1.4]], [[0.9], [0.3]]), column)
     assert people.rival.tolist() == [0, 0]

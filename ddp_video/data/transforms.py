@@ -28,7 +28,8 @@ class Augmentation:
     person: tuple[float, float] = (0.16, 1.3)  # longer side of that person in sides of the crop, log-uniform
     zoom: tuple[float, float] = (0.75, 2.0)  # elsewhere: of the scale at which the picture's short side fills the crop
     stretch: float = 0.12  # standard deviation of the log aspect ratio
-    rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned
+    rotation_degrees: float = 12.0  # standard deviation, of the third of the pictures that are turned a little
+    any_angle: float = 0.08  # share of pictures turned by any angle: people lie, hang, and stand on their hands
     mosaic: float = 0.3  # share of crops made of four or nine, each at half or a third of the size: many small people
     paste: float = 0.35  # share of the others in which people of a second picture stand before those of the first
     mirror: float = 0.5
@@ -95,8 +96,14 @@ def _random_matrix(sample: Sample, size: int, augmentation: Augmentation, rng: n
     low, high = np.full(2, half), np.array([width, height]) - half
     inside = np.clip(centre, np.minimum(low, high), np.maximum(low, high))
     stretch = np.exp(rng.normal(0, augmentation.stretch) / 2)
-    turn = np.radians(rng.normal(0, augmentation.rotation_degrees)) if rng.random() < 1 / 3 else 0.0
-    return _matrix(scale, inside, size, stretch, turn)
+    return _matrix(scale, inside, size, stretch, _random_turn(augmentation, rng))
+
+
+def _random_turn(augmentation: Augmentation, rng: np.random.Generator) -> float:
+    """Radians."""
+    if rng.random() < augmentation.any_angle:
+        return rng.uniform(-np.pi, np.pi)
+    return np.radians(rng.normal(0, augmentation.rotation_degrees)) if rng.random() < 1 / 3 else 0.0
 
 
 def _random_person(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:

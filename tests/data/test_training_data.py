@@ -55,7 +55,7 @@ def test_gaps_in_the_labels_stay_gaps(folder):
     source = DenseFolder(folder, held_out=None)
     assert source[5].has_dense.tolist() == [True]
     keep = Augmentation(
-        mirror=1.0, hide=0.0, mosaic=0.0, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0
+        mirror=1.0, hide=0.0, mosaic=0.0, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0, any_angle=0.0
     )
     batch = collate([train_crop([source[5]], 64, keep, np.random.default_rng(0))])
     part, instance = batch.part[0].numpy(), batch.instance[0].numpy()
@@ -78,7 +78,15 @@ def test_unknown_coordinates_are_not_learnt(folder):
     iuv[:, 32:][iuv[:, 32:, 0] > 0] = (1, UNKNOWN_UV, UNKNOWN_UV)
     cv2.imwrite(str(folder / "005_iuv.png"), iuv)
     mirror = Augmentation(
-        mirror=1.0, hide=0.0, mosaic=0.0, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0, ragged=0.0
+        mirror=1.0,
+        hide=0.0,
+        mosaic=0.0,
+        around=0.0,
+        zoom=(1.0, 1.0),
+        stretch=0.0,
+        rotation_degrees=0.0,
+        any_angle=0.0,
+        ragged=0.0,
     )
     batch = collate([train_crop([DenseFolder(folder, held_out=None)[5]], 64, mirror, np.random.default_rng(0))])
     unknown = (batch.part[0] == 1) & (batch.uv[0] == UNKNOWN_UV).all(0)

@@ -62,6 +62,18 @@ def test_labels_stay_on_their_pixels(geometry_only):
         assert agreement(crop) > 0.75
 
 
+def test_labels_stay_on_their_pixels_at_any_angle(geometry_only):
+    """The charts of the person drawn are numbered from head to foot."""
+    lowest_first = []
+    for seed in range(12):
+        turned = replace(geometry_only, any_angle=1.0)
+        crop = train_crop([painted_sample()], 128, turned, np.random.default_rng(seed))
+        assert agreement(crop) > 0.75
+        rows, columns = np.nonzero((crop.part > 0) & (crop.part != UNLABELLED))
+        lowest_first.append(np.polyfit(rows, crop.part[rows, columns].astype(float), 1)[0] < 0)
+    assert 2 < sum(lowest_first) < 10
+
+
 def test_labels_stay_on_their_pixels_where_people_stand_before_others(geometry_only):
     crowded = 0
     for seed in range(12):
@@ -153,7 +165,7 @@ def test_a_mosaic_of_more_people_than_numbers_ignores_the_last(geometry_only):
     image = np.zeros((192, 192, 3), np.uint8)
     part = np.full((192, 192), 2, np.uint8)
     sample = Sample(image, instance, part > 0, np.ones(36, bool), part, image[..., :2])
-    whole = replace(geometry_only, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0)
+    whole = replace(geometry_only, around=0.0, zoom=(1.0, 1.0), stretch=0.0, rotation_degrees=0.0, any_angle=0.0)
     crop = train_crop([sample] * 9, 576, whole, np.random.default_rng(0))
     assert len(crop.boxes) == len(crop.has_dense) == 254
     shown = [crop.instance[row : row + 48, column : column + 48] for row in (0, 48, 96) for column in (0, 48, 96)]
@@ -256,7 +268,7 @@ def test_a_person_is_drawn_at_the_wanted_size(geometry_only, share):
     sample = replace(
         Sample.without_people(np.full((256, 256, 3), 90, np.uint8)), instance=instance, has_dense=np.ones(1, bool)
     )
-    exact = replace(geometry_only, around=1.0, person=(share, share), rotation_degrees=0.0, stretch=0.0)
+    exact = replace(geometry_only, around=1.0, person=(share, share), rotation_degrees=0.0, any_angle=0.0, stretch=0.0)
     rng = np.random.default_rng(0)
     sides = [np.ptp(train_crop([sample], 128, exact, rng).boxes.reshape(-1, 2, 2), axis=1).max() for _ in range(20)]
     assert abs(max(sides) - share * 128) <= 2  # those that the crop did not cut off

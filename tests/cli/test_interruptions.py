@@ -27,7 +27,7 @@ from discs import DiscPredictor
 from ddp_video.cli.main import main
 
 class Predictor(DiscPredictor):
-    device = "cpu"
+    device, precision = "cpu", "fp32"
 
     def predict(self, frames):
         if mode == "stuck" and frames.first_index >= {STUCK_AT}:

@@ -61,10 +61,9 @@ def mean(names_or_paths: tuple[str, ...], output: Path) -> None:
 
     Of runs that began with the same weights (`train --init`) it is often better than each of them.
     """
-    from ddp_video.model.weights import find_weights, mean_model, save_model
+    from ddp_video.model.weights import mean_weights
 
-    model = mean_model(names_or_paths)
-    click.echo(save_model(model, output, {"mean_of": [find_weights(name).name for name in names_or_paths]}))
+    click.echo(mean_weights(names_or_paths, output))
 
 
 @weights.command()

@@ -57,11 +57,12 @@ def pasted(back: Layers, front: Layers, rng: np.random.Generator) -> Layers:
     drawn[1 : len(front.has_dense) + 1] = rng.random(len(front.has_dense)) < 0.7
     pixels, cells = drawn[named(front.instance)], drawn[named(front.cells)]
 
-    # Within the outline, so that nothing of the other background comes along.
-    soft = (2 * cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 0.8) - 1).clip(0, 1)[..., None] * pixels[..., None]
-    image = back.image + soft * (front.image.astype(np.float32) - back.image)
+    # Softened within the outline, so that nothing of the other background comes along.
+    soft = (2 * cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 0.8)[pixels] - 1).clip(0, 1)[:, None]
+    image, behind = back.image.copy(), back.image[pixels]
+    image[pixels] = (behind + soft * (front.image[pixels].astype(np.float32) - behind)).round()
     return Layers(
-        image.round().astype(np.uint8),
+        image,
         np.where(pixels, _numbered_on(front.instance, number), back.instance),
         np.where(cells, _numbered_on(front.cells, number), back.cells),
         np.where(cells, front.dense, back.dense),
@@ -73,4 +74,6 @@ def pasted(back: Layers, front: Layers, rng: np.random.Generator) -> Layers:
 
 def _numbered_on(people: np.ndarray, before: int) -> np.ndarray:
     """An instance map whose numbers begin after those of `before` others."""
-    return np.where(people > 0, np.minimum(people.astype(int) + before, IGNORE), 0).astype(np.uint8)
+    number = np.minimum(np.arange(256) + before, IGNORE).astype(np.uint8)
+    number[0] = 0
+    return number[people]

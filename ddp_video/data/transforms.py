@@ -54,7 +54,10 @@ def train_crop(samples: list[Sample], size: int, augmentation: Augmentation, rng
     """
     side = size // math.isqrt(len(samples))
     warped = [_warp(sample, _random_matrix(sample, side, augmentation, rng), side) for sample in samples]
-    layers = pasted(*warped, rng) if len(warped) == 2 else mosaic(warped)
+    if len(warped) == 1:
+        (layers,) = warped
+    else:
+        layers = pasted(*warped, rng) if len(warped) == 2 else mosaic(warped)
     if rng.random() < augmentation.mirror and not any(s.points is not None for s in samples):
         layers = _mirrored(layers)
     if rng.random() < augmentation.blend:

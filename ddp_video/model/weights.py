@@ -122,25 +122,6 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     return model.to(device).eval()
 
 
-def mean_model(names_or_paths: Sequence[str | Path]) -> DDP:
-    """The mean of the weights of several files, in eval mode; a file that is given twice counts twice.
-
-    Of runs that began with the same weights it is often better than each of them (Wortsman et al., "Model soups", ICML 2022).
-    Raises:
-        WeightsError: as `load_model`; or the files are of different models.
-    """
-    models = [load_model(name_or_path) for name_or_path in names_or_paths]
-    first = models[0]
-    for other in models[1:]:
-        if other.config != first.config:
-            raise WeightsError(
-                f"{other.weights.path} is of another model than {first.weights.path}; a mean needs weights of one model"
-            )
-    states = [model.state_dict() for model in models]
-    first.load_state_dict({key: torch.stack([s[key].double() for s in states]).mean(0) for key in states[0]})
-    return first
-
-
 def save_model(model: DDP, folder: str | Path, metadata: dict | None = None, half: bool = True) -> Path:
     """Write <folder>/<name>-<hash8>.safetensors and give its path.
 
@@ -161,3 +142,21 @@ def save_model(model: DDP, folder: str | Path, metadata: dict | None = None, hal
     partial.write_bytes(data)
     partial.replace(path)
     return path
+
+
+def mean_weights(names_or_paths: Sequence[str | Path], folder: str | Path) -> Path:
+    """Write the mean of the weights of several files, as `save_model` does; a file that is given twice counts twice.
+
+    Of runs that began with the same weights it is often better than each of them (Wortsman et al., "Model soups", ICML 2022).
+    Raises:
+        WeightsError: as `load_model`; or the files are of different models.
+    """
+    first, *others = models = [load_model(name_or_path) for name_or_path in names_or_paths]
+    for other in others:
+        if other.config != first.config:
+            raise WeightsError(
+                f"{other.weights.path} is of another model than {first.weights.path}; a mean needs weights of one model"
+            )
+    states = [model.state_dict() for model in models]
+    first.load_state_dict({key: torch.stack([s[key].double() for s in states]).mean(0) for key in states[0]})
+    return save_model(first, folder, {"mean_of": [model.weights.name for model in models]})

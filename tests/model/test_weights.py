@@ -13,7 +13,7 @@ from ddp_video.errors import WeightsError
 from ddp_video.model import weights as weights_module
 from ddp_video.model.config import CONFIGS
 from ddp_video.model.ddp import DDP
-from ddp_video.model.weights import find_weights, load_model, mean_model, read_info, save_model
+from ddp_video.model.weights import find_weights, load_model, mean_weights, read_info, save_model
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_mean_counts_every_file_as_often_as_it_is_given(path, tmp_path):
 def test_there_is_no_mean_of_different_models(path, tmp_path):
     other = save_model(DDP(replace(CONFIGS["ddp_lite"], channels=32)), tmp_path)
     with pytest.raises(WeightsError, match="another model"):
-        mean_model([path, other])
+        mean_weights([path, other], tmp_path)
 
 
 def test_damaged(path, tmp_path):
